@@ -1,0 +1,1 @@
+//! Frames to packets and back, and when what came is played.
