@@ -300,7 +300,7 @@ impl Calls {
             EndReason::Unspecified => {
                 self.events.push_back(Event::RingingOut { call: id, devices: state.ringing_devices });
             }
-            EndReason::Merged => {
+            EndReason::Merged if self.calls[position].state == State::RingingOut => {
                 // This person wanted to talk to the caller anyway: the surviving call is accepted with the streams
                 // that were offered for this one.
                 let streams = self.calls[position].streams.clone();
