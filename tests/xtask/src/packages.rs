@@ -72,8 +72,9 @@ pub fn ensure(purposes: &[Purpose]) -> Result<(), String> {
     let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
     let Some(apt) = Apt::found() else {
         return Err(format!(
-            "These system packages are missing, and installing them needs root:\n{}\n\
-             Run this, then the same command again:  sudo apt-get install --no-install-recommends {}",
+            "These system packages are missing, and only root may install them:\n{}\n\
+             As root, run this, and then the same command again as before:\n  \
+             apt-get update && apt-get install --no-install-recommends {}",
             list(&missing),
             names.join(" ")
         ));

@@ -19,6 +19,6 @@ fn run(args: &[OsString]) -> Result<ExitCode, String> {
     packages::ensure(&[Purpose::Build, Purpose::Checks])?;
     tools::ensure(&tools::NEXTEST)?;
     tools::ensure(&tools::DENY)?;
-    process::say("everything that building, testing and checking need is installed");
+    process::say("setup is done");
     Ok(ExitCode::SUCCESS)
 }
