@@ -1,0 +1,252 @@
+//! Both ends' records of a hop's packets, and the reports between them.
+//!
+//! ```text
+//! SentLog::sent ── packet ──> ArrivalLog::record
+//! SentLog::handle_feedback <── Feedback ── ArrivalLog::poll_feedback
+//! ```
+//!
+//! Each packet is covered by two reports, so that one lost report loses nothing; what two reports in a row say did not
+//! come is lost.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::sequence::Unwrapper;
+use crate::{
+    time::Timestamp,
+    units::DataSize,
+    wire::{
+        datagram::MAX_MEDIA_BYTES,
+        feedback::{Feedback, MAX_ENTRIES},
+    },
+};
+
+/// Least time between two reports: fresh enough for a frame of 33 ms, and 50 small packets a second against the
+/// several hundred that they report on.
+pub const INTERVAL: Duration = Duration::from_millis(20);
+
+/// Most packets remembered by the sending end: over a second at 30 Mbit/s. Beyond it the oldest is forgotten.
+const MAX_SENT: usize = 4_096;
+
+/// A packet that no report has settled after this long never will be.
+const FORGET: Duration = Duration::from_secs(2);
+
+/// The window of [`SentLog::loss_share`]: long enough to hold hundreds of packets, short enough to act on.
+const LOSS_WINDOW: Duration = Duration::from_secs(1);
+
+/// The receiving end: when packets arrived.
+#[derive(Debug, Default)]
+pub struct ArrivalLog {
+    unwrapper: Unwrapper,
+    /// Sequence number of the first entry.
+    base: u64,
+    /// Arrivals from `base` on; at most [`MAX_ENTRIES`], the oldest leave first.
+    arrivals: VecDeque<Option<Timestamp>>,
+    /// First sequence number that no report has covered.
+    unreported: u64,
+    fresh: bool,
+    last_report: Option<Timestamp>,
+}
+
+impl ArrivalLog {
+    /// Nothing arrived yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A packet of this hop arrived.
+    pub fn record(&mut self, sequence: u32, now: Timestamp) {
+        let number = self.unwrapper.unwrap(sequence);
+        let end = self.base + self.arrivals.len() as u64;
+        if self.arrivals.is_empty() || number >= end + MAX_ENTRIES as u64 {
+            self.arrivals.clear();
+            self.base = number.max(self.base);
+            self.unreported = self.base;
+        }
+        let Some(index) = number.checked_sub(self.base) else {
+            return;
+        };
+        let index = index as usize;
+        if index >= self.arrivals.len() {
+            self.arrivals.resize(index + 1, None);
+        }
+        let entry = &mut self.arrivals[index];
+        if entry.is_none() {
+            *entry = Some(now);
+            self.fresh = true;
+        }
+        let excess = self.arrivals.len().saturating_sub(MAX_ENTRIES);
+        self.forget(excess);
+    }
+
+    /// A report, if something arrived since the last one and that is [`INTERVAL`] ago.
+    pub fn poll_feedback(&mut self, now: Timestamp) -> Option<Feedback> {
+        if self.poll_timeout()? > now {
+            return None;
+        }
+        let mut feedback = self.report();
+        while feedback.encode().len() > MAX_MEDIA_BYTES {
+            // Wildly spread arrivals take more bytes each; the newest are the ones that matter.
+            self.forget(self.arrivals.len().div_ceil(4));
+            feedback = self.report();
+        }
+        let covered_before = self.unreported.saturating_sub(self.base) as usize;
+        self.unreported = self.base + self.arrivals.len() as u64;
+        self.forget(covered_before);
+        self.fresh = false;
+        self.last_report = Some(now);
+        Some(feedback)
+    }
+
+    /// When the next report is due, if there is anything to report; in the past if it already is.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.fresh.then(|| self.last_report.map_or(Timestamp::ZERO, |last| last + INTERVAL))
+    }
+
+    fn report(&self) -> Feedback {
+        let earliest = self.arrivals.iter().flatten().min().copied().unwrap_or_default();
+        let reference = Timestamp::from_micros(earliest.as_micros());
+        let after = |at: &Timestamp| u32::try_from(at.as_micros() - reference.as_micros()).ok();
+        let arrivals = self.arrivals.iter().map(|entry| entry.as_ref().and_then(after)).collect();
+        Feedback { base: self.base as u32, reference, arrivals }
+    }
+
+    fn forget(&mut self, count: usize) {
+        let count = count.min(self.arrivals.len());
+        self.arrivals.drain(..count);
+        self.base += count as u64;
+    }
+}
+
+/// A packet that arrived, as the sending end knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AckedPacket {
+    /// Its hop sequence number.
+    pub sequence: u32,
+    /// How large it was.
+    pub size: DataSize,
+    /// When it was sent, by this end's clock.
+    pub sent: Timestamp,
+    /// When it arrived, by the other end's clock, in whole microseconds.
+    pub arrived: Timestamp,
+}
+
+/// What one report was news of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Acked {
+    /// Packets first reported as arrived, in the order they were sent.
+    pub received: Vec<AckedPacket>,
+    /// Packets now known not to have arrived.
+    pub lost: Vec<u32>,
+}
+
+/// The sending end: what was sent, until a report settles it.
+#[derive(Debug, Default)]
+pub struct SentLog {
+    unwrapper: Unwrapper,
+    /// Ascending; at most [`MAX_SENT`].
+    packets: VecDeque<Sent>,
+    /// Per report: when it came, how many packets it settled as received and as lost. Older than [`LOSS_WINDOW`] go.
+    settled: VecDeque<(Timestamp, u64, u64)>,
+    in_flight: u64,
+    unsettled: u64,
+}
+
+#[derive(Debug)]
+struct Sent {
+    number: u64,
+    size: DataSize,
+    at: Timestamp,
+    /// Reports that said it had not arrived.
+    missed: u8,
+}
+
+impl SentLog {
+    /// Nothing sent yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A packet was handed to the socket. Sequence numbers rise by one.
+    pub fn sent(&mut self, sequence: u32, size: DataSize, now: Timestamp) {
+        let number = self.unwrapper.unwrap(sequence);
+        if self.packets.back().is_some_and(|last| last.number >= number) {
+            return;
+        }
+        let expired = |packet: &Sent| packet.at + FORGET <= now;
+        while self.packets.len() >= MAX_SENT || self.packets.front().is_some_and(expired) {
+            let Some(packet) = self.packets.pop_front() else { break };
+            self.in_flight -= packet.size.as_bytes();
+            self.unsettled += 1;
+        }
+        self.in_flight += size.as_bytes();
+        self.packets.push_back(Sent { number, size, at: now, missed: 0 });
+    }
+
+    /// A report came. Reports for packets that were never sent are ignored.
+    pub fn handle_feedback(&mut self, feedback: &Feedback, now: Timestamp) -> Acked {
+        let base = self.unwrapper.extend(feedback.base);
+        let mut acked = Acked::default();
+        let mut in_flight = 0;
+        self.packets.retain_mut(|packet| {
+            let verdict = packet.judge(base, feedback);
+            match verdict {
+                Verdict::Arrived(arrived) => acked.received.push(AckedPacket {
+                    sequence: packet.number as u32,
+                    size: packet.size,
+                    sent: packet.at,
+                    arrived,
+                }),
+                Verdict::Lost => acked.lost.push(packet.number as u32),
+                Verdict::Open => in_flight += packet.size.as_bytes(),
+            }
+            verdict == Verdict::Open
+        });
+        self.in_flight = in_flight;
+        self.settled.push_back((now, acked.received.len() as u64, acked.lost.len() as u64));
+        while self.settled.front().is_some_and(|&(at, ..)| at + LOSS_WINDOW <= now) {
+            self.settled.pop_front();
+        }
+        acked
+    }
+
+    /// Lost packets among those settled in the last second of reports, 0 to 1; `None` before any was settled.
+    pub fn loss_share(&self) -> Option<f64> {
+        let (received, lost) =
+            self.settled.iter().fold((0, 0), |(received, lost), (_, r, l)| (received + r, lost + l));
+        (received + lost > 0).then(|| lost as f64 / (received + lost) as f64)
+    }
+
+    /// Sent and not yet settled.
+    pub const fn in_flight(&self) -> DataSize {
+        DataSize::from_bytes(self.in_flight)
+    }
+
+    /// Packets forgotten before a report settled them.
+    pub const fn unsettled(&self) -> u64 {
+        self.unsettled
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Arrived(Timestamp),
+    Lost,
+    Open,
+}
+
+impl Sent {
+    fn judge(&mut self, base: u64, feedback: &Feedback) -> Verdict {
+        let Some(index) = self.number.checked_sub(base) else {
+            // No later report covers it: one that missed it once settles it, none leaves it open until forgotten.
+            return if self.missed > 0 { Verdict::Lost } else { Verdict::Open };
+        };
+        match feedback.arrivals.get(index as usize) {
+            None => Verdict::Open,
+            Some(Some(after)) => Verdict::Arrived(feedback.reference + Duration::from_micros(u64::from(*after))),
+            Some(None) => {
+                self.missed += 1;
+                if self.missed >= 2 { Verdict::Lost } else { Verdict::Open }
+            }
+        }
+    }
+}
