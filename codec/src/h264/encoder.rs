@@ -2,6 +2,23 @@
 //!
 //! The encoder thread asks for a QP from the [rate model](super::rate) (or is told one by the frame budget),
 //! gives it to openh264 for this very frame, and tells truthfully what came out: layer, references, size.
+//!
+//! # Measurements behind the settings
+//!
+//! 720p, 2.5 Mbit/s, 30 frames/s, 300 frames of hand-held camera footage, two cores that other work shared; run
+//! `examples/measure` to repeat it. Encode and decode in milliseconds, p50 / p99:
+//!
+//! | entropy coding, complexity | encode | decode | SSIM | keyframe |
+//! |---|---|---|---|---|
+//! | **CAVLC, low** | 6.5 / 11.6 | 2.8 / 7.2 | 0.9698 | 25.3 kB |
+//! | CABAC, low | 7.3 / 14 | 4.0 / 10 | 0.9722 | 22.2 kB |
+//! | CAVLC, medium | 7.9 / 15 | 3.0 / 8 | 0.9702 | 24.3 kB |
+//! | CABAC, medium | 8.5 / 17 | 4.2 / 10 | 0.9725 | 21.2 kB |
+//!
+//! CAVLC at low complexity: CABAC's 0.0024 of SSIM is not worth 2 ms on the way of every frame, and it takes the
+//! High profile, for which openh264's decoder holds each picture back in case it must be reordered (the decoder
+//! here asks for it at once, so such streams do decode without delay). Two threads instead of one gained 0.3 ms
+//! on a busy two-core machine and cost the other work there a core; on a machine with idle cores, use two.
 
 use super::ffi::{RawEncoder, Settings};
 use super::rate::{Analyser, Kind, RateModel};

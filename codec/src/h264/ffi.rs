@@ -212,9 +212,9 @@ fn apply(parameters: &mut sys::SEncParamExt, settings: Settings) {
     layer.sSliceArgument.uiSliceNum = u32::from(settings.threads);
 }
 
-/// See the measurements in `encoder`.
+/// Measured in `encoder`: medium costs 1.2 ms a frame and gains 0.0004 of SSIM.
 const COMPLEXITY: sys::ECOMPLEXITY_MODE = sys::LOW_COMPLEXITY;
-/// See the measurements in `encoder`.
+/// Measured in `encoder`: CABAC costs 2 ms on the way of a frame.
 const CABAC: bool = false;
 
 /// An openh264 decoder with error concealment off.

@@ -72,7 +72,7 @@ impl Speech {
             // The consonant leads, the vowel follows.
             Sound::Hissed => {
                 let consonant = (1.0 - 3.0 * progress).max(0.0);
-                voiced * 0.5 * envelope * (1.0 - consonant) + hiss * 0.05 * consonant * (1.0 - consonant) * 4.0
+                voiced * 0.5 * envelope * (1.0 - consonant) + hiss * 0.08 * consonant * (1.0 - consonant) * 4.0
             }
             Sound::Pause => 0.0,
         }
@@ -146,7 +146,8 @@ impl Resonator {
         let radius = 1.0 - 0.5 * width_hz * turn;
         self.b = 2.0 * radius * cosine(hz * turn);
         self.c = radius * radius;
-        self.gain = gain;
+        // A pulse then rings at about `gain`, whatever the frequency.
+        self.gain = gain * hz * turn;
     }
 
     fn run(&mut self, x: f32) -> f32 {
