@@ -3,6 +3,8 @@
 //! `cargo run --release -p visavis-codec --example measure -- [clip.y4m|WIDTHxHEIGHT] [bit/s] [frames] [threads]`
 //! prints one line per figure. The decisions in `h264` rest on its output.
 
+#![allow(clippy::disallowed_methods, reason = "measuring time is what this program is for")]
+
 use std::error::Error;
 use std::fs::File;
 use std::io::BufReader;

@@ -11,7 +11,10 @@
 //! cost to hide the same loss. While the expected loss is 0 libopus codes as it thinks best; from 1 % it uses
 //! SILK (or SILK and CELT) for speech and puts a coarse copy of each frame into the next packet.
 //!
-//! A frame of 10 ms rather than 20 costs some 10 % more bits for the same quality in SILK and saves 10 ms.
+//! A frame of 10 ms rather than 20 saves 10 ms and costs some quality per bit; below 1 Mbit/s the network layer
+//! puts two frames into a datagram, which saves the headers without giving the decoder longer frames to lose.
+//!
+//! Encoding takes 0.1 ms a frame, decoding 0.02 ms (`examples/measure_sound`).
 
 use ::opus as libopus;
 
@@ -62,7 +65,7 @@ impl Encoder {
         inner.set_vbr_constraint(true)?;
         // No discontinuous transmission: its gaps look like loss to the congestion controller.
         inner.set_dtx(false)?;
-        // 9 of 10: measured 0.2 ms a frame; 10 is dearer and inaudible at speech rates.
+        // 9 of 10 takes 0.1 ms a frame at 32 kbit/s; there is nothing to save by less.
         inner.set_complexity(9)?;
         let mut this = Self { inner };
         this.set_bitrate(bitrate_bps)?;
@@ -151,7 +154,8 @@ impl Decoder {
         self.run(next_packet, out, true)
     }
 
-    /// Invents a frame from what was heard before; fades to silence within some ten frames.
+    /// Invents a frame from what was heard before. Over some hundred milliseconds it fades to the background
+    /// noise that libopus has heard, not to silence; who wants silence after a long loss stops calling.
     ///
     /// # Errors
     ///

@@ -244,3 +244,29 @@ fn bytes_that_are_no_access_unit_are_refused() {
     let long = vec![0xff; visavis_codec::h264::MAX_ACCESS_UNIT_BYTES + 1];
     assert_eq!(decoder.decode(&long, &mut picture), Err(Error::Malformed("too long")));
 }
+
+/// `frame_num` has 15 bits and counts base frames, so it wraps after 36 minutes at 30 frames/s: a long call.
+#[test]
+fn a_call_longer_than_frame_num_needs_no_second_keyframe() {
+    let mut encoder = encoder((32, 32), 50_000);
+    let mut decoder = Decoder::new().expect("starts");
+    let mut scene = Scene::new(32, 32, 1);
+    let sources = [0, 1, 2, 3].map(|frame| {
+        let mut source = Picture::new(0, 0);
+        scene.render(frame, &mut source);
+        source
+    });
+    let (mut bytes, mut picture) = (Vec::new(), Picture::new(0, 0));
+    for frame in 0..68_000u64 {
+        let source = &sources[frame as usize % sources.len()];
+        let info = encoder.encode(source, request(frame), &mut bytes).expect("encodes");
+        assert_eq!(info.keyframe, frame == 0, "frame {frame}");
+        // Every other upper frame is dropped, as on a bad link.
+        if frame % 4 != 1 {
+            assert!(decoder.decode(&bytes, &mut picture).expect("decodes"), "frame {frame}");
+        }
+        if frame % 4 == 0 && frame > 100 {
+            assert!(ssim_luma(source, &picture) > 0.8, "frame {frame}");
+        }
+    }
+}

@@ -178,13 +178,15 @@ impl Encoder {
         let picked = self.model.pick(kind, analysis, request.timestamp_us);
         let mut qp = request.qp.map_or(picked, |qp| qp.min(HIGHEST_QP));
         self.code(picture, kind, qp, request.timestamp_us, out)?;
-        if kind == Kind::Key && request.qp.is_none() {
-            if let Some(coarser) = self.model.retry_keyframe(qp, bits(out)) {
-                // The first try is thrown away; the second is an IDR picture again and refers to nothing.
-                qp = coarser;
-                out.clear();
-                self.code(picture, kind, qp, request.timestamp_us, out)?;
-            }
+        let coarser = match (kind, request.qp) {
+            (Kind::Key, None) => self.model.retry_keyframe(qp, bits(out)),
+            _ => None,
+        };
+        if let Some(coarser) = coarser {
+            // The first try is thrown away; the second is an IDR picture again and refers to nothing.
+            qp = coarser;
+            out.clear();
+            self.code(picture, kind, qp, request.timestamp_us, out)?;
         }
         self.model.record(kind, analysis, qp, bits(out));
         self.since_keyframe = if kind == Kind::Key { 1 } else { self.since_keyframe + 1 };

@@ -228,12 +228,13 @@ unsafe impl Send for RawDecoder {}
 impl RawDecoder {
     /// Creates a decoder that has seen nothing.
     pub fn new() -> Result<Self, Error> {
-        let start = |code| Error::Start { code };
+        #[allow(clippy::useless_conversion, reason = "c_long has 32 bits on Windows")]
+        let start = |code: std::ffi::c_long| Error::Start { code: i64::from(code) };
         let mut decoder = ptr::null_mut();
         // SAFETY: writes one pointer through a valid out-pointer.
         let code = unsafe { sys::source::APILoader::WelsCreateDecoder(&raw mut decoder) };
         if code != 0 || decoder.is_null() {
-            return Err(start(i64::from(code)));
+            return Err(start(code));
         }
         let this = Self { decoder };
         let mut level: c_int = sys::WELS_LOG_QUIET;
@@ -254,7 +255,7 @@ impl RawDecoder {
         let initialize = this.vtable().Initialize.expect("openh264's table is complete");
         // SAFETY: the decoder is alive; openh264 copies the parameters.
         let code = unsafe { initialize(this.decoder, &raw const parameters) };
-        if code == 0 { Ok(this) } else { Err(start(i64::from(code))) }
+        if code == 0 { Ok(this) } else { Err(start(code)) }
     }
 
     /// Decodes one access unit and copies the picture, if one came, to `out`; says whether one came.

@@ -5,7 +5,7 @@ use crate::Picture;
 
 /// A moving, textured, noisy picture for any frame number. See the [module](super) for what it is for.
 ///
-/// Rendering a 720p frame takes about a millisecond: textures and noise are made once, a frame only moves them.
+/// Rendering a 720p frame takes one to two milliseconds: textures and noise are made once, a frame only moves them.
 #[derive(Debug, Clone)]
 pub struct Scene {
     seed: u64,
