@@ -250,3 +250,129 @@ impl Sent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SIZE: DataSize = DataSize::from_bytes(1_000);
+
+    const fn at(us: u64) -> Timestamp {
+        Timestamp::from_micros(5_000_000 + us)
+    }
+
+    fn report(log: &mut ArrivalLog, now: Timestamp) -> Feedback {
+        log.poll_feedback(now).expect("a report is due")
+    }
+
+    #[test]
+    fn reports_are_spaced_and_only_of_news() {
+        let mut log = ArrivalLog::new();
+        assert_eq!(log.poll_feedback(at(0)), None);
+        log.record(7, at(0));
+        assert_eq!(report(&mut log, at(0)), Feedback { base: 7, reference: at(0), arrivals: vec![Some(0)] });
+        log.record(9, at(400));
+        assert_eq!(log.poll_timeout(), Some(at(20_000)));
+        assert_eq!(log.poll_feedback(at(19_999)), None);
+        let second = report(&mut log, at(20_000));
+        assert_eq!((second.base, &second.arrivals[..]), (7, &[Some(0), None, Some(400)][..]));
+        log.record(9, at(30_000));
+        assert_eq!(log.poll_timeout(), None, "a duplicate is no news");
+        log.record(10, at(50_000));
+        let third = report(&mut log, at(50_000));
+        assert_eq!((third.base, third.arrivals.len()), (8, 3), "what two reports covered is dropped");
+    }
+
+    #[test]
+    fn everything_sent_is_settled_across_the_wrap() {
+        let (mut sent, mut arrived) = (SentLog::new(), ArrivalLog::new());
+        let lost = [3, 50, 51, 52];
+        let (mut received, mut missing) = (Vec::new(), Vec::new());
+        for n in 0..200u32 {
+            let sequence = (u32::MAX - 99).wrapping_add(n);
+            let now = at(u64::from(n) * 3_000);
+            sent.sent(sequence, SIZE, now);
+            if !lost.contains(&n) {
+                arrived.record(sequence, now + Duration::from_millis(1));
+            }
+            if let Some(feedback) = arrived.poll_feedback(now + Duration::from_millis(1)) {
+                let acked = sent.handle_feedback(&feedback, now + Duration::from_millis(2));
+                for packet in acked.received {
+                    assert_eq!(packet.arrived.since(packet.sent), Duration::from_millis(1));
+                    received.push(packet.sequence.wrapping_sub(u32::MAX - 99));
+                }
+                missing.extend(acked.lost.iter().map(|lost| lost.wrapping_sub(u32::MAX - 99)));
+            }
+        }
+        assert_eq!(missing, lost);
+        assert!(received.is_sorted_by(|a, b| a < b) && received.len() > 185);
+        assert!(sent.in_flight() <= DataSize::from_bytes(8 * SIZE.as_bytes()));
+        let share = sent.loss_share().expect("much was settled");
+        assert!((0.015..0.03).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn one_lost_report_loses_nothing() {
+        let (mut sent, mut arrived) = (SentLog::new(), ArrivalLog::new());
+        let mut received = 0;
+        for n in 0..100u32 {
+            let now = at(u64::from(n) * 5_000);
+            sent.sent(n, SIZE, now);
+            arrived.record(n, now);
+            if let Some(feedback) = arrived.poll_feedback(now)
+                && n % 8 != 0
+            {
+                received += sent.handle_feedback(&feedback, now).received.len();
+            }
+        }
+        assert!(received > 92, "{received}");
+        assert_eq!(sent.loss_share(), Some(0.0));
+    }
+
+    #[test]
+    fn logs_are_bounded() {
+        let (mut sent, mut arrived) = (SentLog::new(), ArrivalLog::new());
+        for n in 0..10_000 {
+            sent.sent(n, SIZE, at(0));
+            arrived.record(n, at(u64::from(n % 3) * 4_000_000_000));
+        }
+        assert_eq!(sent.in_flight(), DataSize::from_bytes(MAX_SENT as u64 * 1_000));
+        let feedback = report(&mut arrived, at(0));
+        assert!(feedback.arrivals.len() <= MAX_ENTRIES && feedback.encode().len() <= MAX_MEDIA_BYTES);
+        sent.sent(10_000, SIZE, at(3_000_000));
+        assert_eq!(sent.in_flight(), SIZE, "what is too old is forgotten");
+    }
+
+    #[test]
+    fn a_jump_ahead_starts_a_new_report() {
+        let mut log = ArrivalLog::new();
+        log.record(1, at(0));
+        log.record(1_000_000, at(1));
+        assert_eq!(report(&mut log, at(1)).base, 1_000_000);
+        log.record(1, at(2));
+        assert_eq!(log.poll_timeout(), None, "older than what is reported on");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_input_never_panics(
+            sequences in prop::collection::vec(any::<u32>(), 0..300), near in any::<bool>(), base in any::<u32>(),
+            arrivals in prop::collection::vec(prop::option::of(any::<u32>()), 0..MAX_ENTRIES),
+        ) {
+            let (mut sent, mut arrived) = (SentLog::new(), ArrivalLog::new());
+            for (n, sequence) in sequences.iter().enumerate() {
+                let sequence = if near { sequence % 600 } else { *sequence };
+                let now = at(n as u64 * 1_000);
+                sent.sent(sequence, SIZE, now);
+                arrived.record(sequence, now);
+                if let Some(feedback) = arrived.poll_feedback(now) {
+                    prop_assert!(feedback.encode().len() <= MAX_MEDIA_BYTES);
+                    prop_assert!(feedback.arrivals.len() <= MAX_ENTRIES);
+                    sent.handle_feedback(&feedback, now);
+                }
+            }
+            sent.handle_feedback(&Feedback { base, reference: at(0), arrivals }, at(1));
+        }
+    }
+}

@@ -33,8 +33,9 @@ const MARGIN: i64 = 5 * MS;
 /// frame's is chance, so one block cannot be called an error.
 const ABOVE: i64 = 10 * MS;
 
-/// How far below the target it may stand before sound is lengthened: the margin is there to be used.
-const BELOW: i64 = MARGIN;
+/// How far below the target it may stand before sound is lengthened: 2 ms before the margin is used up, so that drift is
+/// stretched away and never concealed.
+const BELOW: i64 = 3 * MS;
 
 /// How far above the target it may stand at all; beyond it frames are skipped. Shortening takes about 1 s for this
 /// much, and a conversation suffers more from the delay than from the skip.
@@ -264,7 +265,7 @@ impl AudioPlayout {
         let covered = self.owed.min(first - expected);
         self.owed -= covered;
         let expected = expected + covered;
-        if self.concealed_run > 0 && first == expected && delay < target - BELOW {
+        if self.owed > 0 && first == expected && delay < target - BELOW {
             // The sender paused: after the gap its first frame waits like any other.
             return self.conceal(expected, true);
         }
@@ -351,3 +352,6 @@ impl AudioPlayout {
         self.concealed_run = 0;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -526,3 +526,6 @@ fn needs(header: &FrameHeader) -> impl Iterator<Item = u64> + '_ {
 fn frame_number(number: u64) -> FrameNumber {
     FrameNumber(u32::try_from(number).unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+mod tests;
