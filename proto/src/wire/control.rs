@@ -475,6 +475,28 @@ pub enum ErrorCode {
     Draining = 14,
 }
 
+/// Why a relay closed a connection, as its QUIC application error code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum CloseCode {
+    /// Nothing is wrong.
+    Done = 0,
+    /// The relay is shutting down; try again later.
+    Draining = 1,
+    /// The same device has connected again, and this is the old connection; do not reconnect because of it.
+    Replaced = 2,
+    /// This device is no longer one of its person's; log in again.
+    Revoked = 3,
+    /// The client did not read what the relay said.
+    TooSlow = 4,
+    /// The client broke the protocol.
+    Protocol = 5,
+    /// The account is disabled.
+    Disabled = 6,
+    /// Nobody logged in for too long, or the password was wrong too often.
+    NotLoggedIn = 7,
+}
+
 /// A refusal.
 #[derive(Clone, PartialEq, Message)]
 pub struct Refused {

@@ -1,0 +1,227 @@
+//! What the relay remembers: people, devices, invites, history. The only folder that knows SQL.
+//!
+//! [`Store`] is a seam with two sides: [`sqlite::Sqlite`] is what relays run on, [`memory::Memory`] is what simulated
+//! worlds run on, where a database's own threads would let real time in. The media path never waits for either.
+
+use std::{future::Future, pin::Pin};
+
+use visavis_proto::{
+    ids::{AccountKey, CallId, DeviceKey},
+    signal::relay_call::{PersonId, Record},
+    wire::control::EndReason,
+};
+
+pub mod memory;
+pub mod sqlite;
+
+/// An answer that is on its way.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// SHA-256 of an invite's token.
+pub type TokenHash = [u8; 32];
+
+/// Why the store did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database refused or failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The database is from a later version, or is damaged.
+    #[error("the database cannot be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// Something in it does not read as it was written.
+    #[error("the database holds a damaged {0}")]
+    Damaged(&'static str),
+}
+
+/// Everything about a person that the relay keeps in its own memory while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The relay's number.
+    pub id: PersonId,
+    /// As they wrote it.
+    pub name: String,
+    /// Their account key.
+    pub account_key: AccountKey,
+    /// The operator has locked them out.
+    pub disabled: bool,
+    /// Unix milliseconds, 0 if never.
+    pub last_seen_ms: u64,
+    /// Enrolled devices.
+    pub devices: Vec<DeviceKey>,
+}
+
+/// What a password login needs.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// Whose.
+    pub person: PersonId,
+    /// Locked out.
+    pub disabled: bool,
+    /// The OPAQUE record.
+    pub record: Vec<u8>,
+    /// The account's private key, sealed by the client.
+    pub sealed_key: Vec<u8>,
+    /// The account's public key.
+    pub account_key: AccountKey,
+    /// The current device list.
+    pub list: DeviceList,
+}
+
+/// A signed device list, opaque but for what the relay checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceList {
+    /// Its version.
+    pub version: u64,
+    /// As signed.
+    pub list: Vec<u8>,
+    /// Over it.
+    pub signature: Vec<u8>,
+    /// The keys in it.
+    pub devices: Vec<DeviceKey>,
+}
+
+/// A person to be.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// As they write it.
+    pub name: String,
+    /// What the relay was shown; `None` under open registration.
+    pub invite: Option<TokenHash>,
+    /// The OPAQUE record.
+    pub record: Vec<u8>,
+    /// The account's public key.
+    pub account_key: AccountKey,
+    /// The account's private key, sealed.
+    pub sealed_key: Vec<u8>,
+    /// The first device list.
+    pub list: DeviceList,
+    /// Unix milliseconds.
+    pub now_ms: u64,
+}
+
+/// What came of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registered {
+    /// There is somebody new, or a person has a new password.
+    Done(PersonId),
+    /// The invite is unknown, used, expired, or for another name.
+    InviteInvalid,
+    /// Somebody has that name.
+    NameTaken,
+    /// Somebody has that device.
+    DeviceTaken,
+}
+
+/// An invite to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invite {
+    /// SHA-256 of its token.
+    pub token_hash: TokenHash,
+    /// The only name it is good for.
+    pub name: Option<String>,
+    /// The person whose password it replaces.
+    pub person: Option<PersonId>,
+    /// Unix milliseconds.
+    pub expires_ms: u64,
+}
+
+/// What an invite's token is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// The name can be had.
+    Welcome,
+    /// The token is unknown, used, expired, or for another name.
+    InviteInvalid,
+    /// Somebody has that name.
+    NameTaken,
+}
+
+/// One past call, as one of its two people sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastCall {
+    /// Which call.
+    pub call: CallId,
+    /// The other person's name.
+    pub peer: String,
+    /// This person called.
+    pub outgoing: bool,
+    /// Unix milliseconds.
+    pub began_ms: u64,
+    /// Unix milliseconds, 0 if never.
+    pub accepted_ms: u64,
+    /// Unix milliseconds.
+    pub ended_ms: u64,
+    /// As seen from the caller.
+    pub reason: EndReason,
+}
+
+/// What is written behind the callers' backs, in order, by one task.
+#[derive(Debug, Clone)]
+pub enum Note {
+    /// A call is over.
+    Call(Record),
+    /// Somebody's last device left.
+    LastSeen(PersonId, u64),
+}
+
+/// Where the relay's memory is.
+pub trait Store: Send + Sync + 'static {
+    /// The relay's OPAQUE secrets; keeps `fresh` if there are none yet.
+    fn secrets(&self, fresh: Vec<u8>) -> Answer<'_, Vec<u8>>;
+
+    /// Everybody.
+    fn people(&self) -> Answer<'_, Vec<Person>>;
+
+    /// A number that changes when anybody has written, also another process.
+    fn revision(&self) -> Answer<'_, i64>;
+
+    /// What a login of that folded name needs.
+    fn credentials(&self, folded_name: &str) -> Answer<'_, Option<Credentials>>;
+
+    /// Whether a registration of that name would be let in now.
+    fn admission(&self, name: &str, invite: Option<TokenHash>, now_ms: u64) -> Answer<'_, Admission>;
+
+    /// Makes a person, or gives one a new password, and uses up the invite: all of it or nothing.
+    fn register(&self, registration: Registration) -> Answer<'_, Registered>;
+
+    /// A person's device list.
+    fn devices(&self, person: PersonId) -> Answer<'_, Option<DeviceList>>;
+
+    /// Replaces a person's device list if `list` is exactly one version above it, and no other person has one of
+    /// the devices; whether it did.
+    fn set_devices(&self, person: PersonId, list: DeviceList) -> Answer<'_, bool>;
+
+    /// Writes down something that nobody waits for.
+    fn note(&self, note: Note) -> Answer<'_, ()>;
+
+    /// Newest first; calls that began before `before_ms` (0: no bound).
+    fn history(&self, person: PersonId, before_ms: u64, limit: usize) -> Answer<'_, Vec<PastCall>>;
+
+    /// The person has looked at their history now.
+    fn history_seen(&self, person: PersonId, now_ms: u64) -> Answer<'_, ()>;
+
+    /// Calls missed since the person last looked at their history.
+    fn missed(&self, person: PersonId) -> Answer<'_, u32>;
+
+    /// Keeps an invite.
+    fn add_invite(&self, invite: Invite) -> Answer<'_, ()>;
+
+    /// Locks a person out, or in again; whether there is such a person.
+    fn set_disabled(&self, folded_name: &str, disabled: bool) -> Answer<'_, bool>;
+
+    /// Closes what is open; nothing that was noted is lost.
+    fn close(&self) -> Answer<'_, ()>;
+}
+
+/// Names are told apart without regard to case.
+pub fn fold(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// The form in which a token is kept.
+pub fn token_hash(token: &[u8]) -> TokenHash {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token).as_ref());
+    hash
+}

@@ -1,0 +1,436 @@
+//! The store on disk: one SQLite file in the relay's data folder.
+//!
+//! Its commands run while `serve` does: readers never wait (WAL), and writers take the lock when they begin, because
+//! a transaction that starts with a read and then writes would fail at once, whatever the busy timeout.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    Row as _, Sqlite as Driver, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+use visavis_proto::{
+    ids::{AccountKey, CallId, DeviceKey},
+    signal::relay_call::PersonId,
+    wire::control::EndReason,
+};
+
+use super::{
+    Admission, Answer, Credentials, DeviceList, Error, Invite, Note, PastCall, Person, Registered, Registration,
+    Store, TokenHash, fold,
+};
+
+/// How long a writer waits for another. Commands of an operator hold the lock for milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// SQLite has one writer; more connections only help readers, of which the relay has few.
+const CONNECTIONS: u32 = 4;
+
+/// A pool of connections to the file.
+#[derive(Debug)]
+pub struct Sqlite {
+    pool: SqlitePool,
+    /// Used for [`Store::revision`] alone: SQLite counts the changes that *other* connections made.
+    watcher: SqlitePool,
+}
+
+impl Sqlite {
+    /// Opens or makes the file, and brings it up to date.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened, is no database, or is from a later version.
+    pub async fn open(file: &Path) -> Result<Self, Error> {
+        // Switching to WAL takes a lock, so the timeout must be set before: sqlx sets it as it opens the file, and
+        // pragmas only afterwards.
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true);
+        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options.clone()).await?;
+        sqlx::migrate!("src/db/migrations").run(&pool).await?;
+        let watcher = SqlitePoolOptions::new().max_connections(1).min_connections(1).connect_with(options).await?;
+        Ok(Self { pool, watcher })
+    }
+
+    async fn begin(&self) -> Result<Transaction<'_, Driver>, Error> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    async fn register_now(&self, new: Registration) -> Result<Registered, Error> {
+        let mut transaction = self.begin().await?;
+        let replaces = match check(&mut transaction, &new.name, new.invite, new.now_ms).await? {
+            Ok(replaces) => replaces,
+            Err(Admission::NameTaken) => return Ok(Registered::NameTaken),
+            Err(_) => return Ok(Registered::InviteInvalid),
+        };
+        let id = match replaces {
+            Some(PersonId(id)) => {
+                sqlx::query(
+                    "UPDATE people SET account_key = ?, sealed_key = ?, password_record = ?, device_list = ?, \
+                     list_signature = ?, list_version = ? WHERE id = ?",
+                )
+                .bind(&new.account_key.0[..])
+                .bind(new.sealed_key)
+                .bind(new.record)
+                .bind(&new.list.list)
+                .bind(&new.list.signature)
+                .bind(new.list.version as i64)
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
+                id
+            }
+            None => sqlx::query(
+                "INSERT INTO people (name, folded_name, account_key, sealed_key, password_record, device_list, \
+                     list_signature, list_version, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(&new.name)
+            .bind(fold(&new.name))
+            .bind(&new.account_key.0[..])
+            .bind(new.sealed_key)
+            .bind(new.record)
+            .bind(&new.list.list)
+            .bind(&new.list.signature)
+            .bind(new.list.version as i64)
+            .bind(new.now_ms as i64)
+            .execute(&mut *transaction)
+            .await?
+            .last_insert_rowid(),
+        };
+        if !replace_devices(&mut transaction, id, &new.list.devices).await? {
+            return Ok(Registered::DeviceTaken);
+        }
+        if let Some(hash) = new.invite {
+            sqlx::query("UPDATE invites SET used_ms = ? WHERE token_hash = ?")
+                .bind(new.now_ms as i64)
+                .bind(&hash[..])
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(Registered::Done(PersonId(id)))
+    }
+}
+
+/// The person whose password an invite replaces, if it does; or why it is no good.
+async fn check(
+    transaction: &mut Transaction<'_, Driver>,
+    name: &str,
+    invite: Option<TokenHash>,
+    now_ms: u64,
+) -> Result<Result<Option<PersonId>, Admission>, Error> {
+    let holder: Option<i64> = sqlx::query_scalar("SELECT id FROM people WHERE folded_name = ?")
+        .bind(fold(name))
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let Some(hash) = invite else {
+        return Ok(holder.map_or(Ok(None), |_| Err(Admission::NameTaken)));
+    };
+    let found: Option<(Option<String>, Option<i64>)> = sqlx::query_as(
+        "SELECT name, person FROM invites WHERE token_hash = ? AND used_ms IS NULL AND expires_ms > ?",
+    )
+    .bind(&hash[..])
+    .bind(now_ms as i64)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some((bound, person)) = found else { return Ok(Err(Admission::InviteInvalid)) };
+    if bound.is_some_and(|bound| fold(&bound) != fold(name)) {
+        return Ok(Err(Admission::InviteInvalid));
+    }
+    Ok(match (holder, person) {
+        (Some(holder), Some(person)) if holder == person => Ok(Some(PersonId(person))),
+        (_, Some(_)) => Err(Admission::InviteInvalid),
+        (Some(_), None) => Err(Admission::NameTaken),
+        (None, None) => Ok(None),
+    })
+}
+
+/// Whether none of them belongs to somebody else.
+async fn replace_devices(
+    transaction: &mut Transaction<'_, Driver>,
+    person: i64,
+    devices: &[DeviceKey],
+) -> Result<bool, Error> {
+    sqlx::query("DELETE FROM devices WHERE person = ?").bind(person).execute(&mut **transaction).await?;
+    for device in devices {
+        let inserted = sqlx::query("INSERT INTO devices (key, person) VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(&device.0[..])
+            .bind(person)
+            .execute(&mut **transaction)
+            .await?;
+        if inserted.rows_affected() == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn keys_of(pool: &SqlitePool, person: PersonId) -> Result<Vec<DeviceKey>, Error> {
+    let keys: Vec<Vec<u8>> = sqlx::query_scalar("SELECT key FROM devices WHERE person = ? ORDER BY key")
+        .bind(person.0)
+        .fetch_all(pool)
+        .await?;
+    keys.iter().map(|key| device_key(key)).collect()
+}
+
+fn device_key(bytes: &[u8]) -> Result<DeviceKey, Error> {
+    DeviceKey::try_from(bytes).map_err(|_| Error::Damaged("device key"))
+}
+
+fn account_key(bytes: &[u8]) -> Result<AccountKey, Error> {
+    AccountKey::try_from(bytes).map_err(|_| Error::Damaged("account key"))
+}
+
+fn person(row: &SqliteRow) -> Result<Person, Error> {
+    Ok(Person {
+        id: PersonId(row.try_get("id")?),
+        name: row.try_get("name")?,
+        account_key: account_key(row.try_get("account_key")?)?,
+        disabled: row.try_get("disabled")?,
+        last_seen_ms: row.try_get::<i64, _>("last_seen_ms")? as u64,
+        devices: Vec::new(),
+    })
+}
+
+fn past_call(row: &SqliteRow) -> Result<PastCall, Error> {
+    let reason = EndReason::try_from(row.try_get::<i32, _>("reason")?).unwrap_or(EndReason::Unspecified);
+    Ok(PastCall {
+        call: CallId::try_from(row.try_get::<&[u8], _>("call")?).map_err(|_| Error::Damaged("call id"))?,
+        peer: row.try_get("peer")?,
+        outgoing: row.try_get("outgoing")?,
+        began_ms: row.try_get::<i64, _>("began_ms")? as u64,
+        accepted_ms: row.try_get::<i64, _>("accepted_ms")? as u64,
+        ended_ms: row.try_get::<i64, _>("ended_ms")? as u64,
+        reason,
+    })
+}
+
+impl Store for Sqlite {
+    fn secrets(&self, fresh: Vec<u8>) -> Answer<'_, Vec<u8>> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            sqlx::query("INSERT INTO relay (id, opaque_setup) VALUES (1, ?) ON CONFLICT DO NOTHING")
+                .bind(fresh)
+                .execute(&mut *transaction)
+                .await?;
+            let kept = sqlx::query_scalar("SELECT opaque_setup FROM relay WHERE id = 1")
+                .fetch_one(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(kept)
+        })
+    }
+
+    fn people(&self) -> Answer<'_, Vec<Person>> {
+        Box::pin(async move {
+            let rows = sqlx::query("SELECT id, name, account_key, disabled, last_seen_ms FROM people ORDER BY id")
+                .fetch_all(&self.pool)
+                .await?;
+            let mut people = rows.iter().map(person).collect::<Result<Vec<_>, _>>()?;
+            let devices: Vec<(Vec<u8>, i64)> =
+                sqlx::query_as("SELECT key, person FROM devices ORDER BY person, key").fetch_all(&self.pool).await?;
+            for (key, owner) in devices {
+                if let Ok(place) = people.binary_search_by_key(&PersonId(owner), |person| person.id) {
+                    people[place].devices.push(device_key(&key)?);
+                }
+            }
+            Ok(people)
+        })
+    }
+
+    fn revision(&self) -> Answer<'_, i64> {
+        Box::pin(async move {
+            Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.watcher).await?)
+        })
+    }
+
+    fn credentials(&self, folded_name: &str) -> Answer<'_, Option<Credentials>> {
+        let folded_name = folded_name.to_owned();
+        Box::pin(async move {
+            let row = sqlx::query(
+                "SELECT id, disabled, password_record, sealed_key, account_key, device_list, list_signature, \
+                 list_version FROM people WHERE folded_name = ?",
+            )
+            .bind(folded_name)
+            .fetch_optional(&self.pool)
+            .await?;
+            let Some(row) = row else { return Ok(None) };
+            let person = PersonId(row.try_get("id")?);
+            Ok(Some(Credentials {
+                person,
+                disabled: row.try_get("disabled")?,
+                record: row.try_get("password_record")?,
+                sealed_key: row.try_get("sealed_key")?,
+                account_key: account_key(row.try_get("account_key")?)?,
+                list: DeviceList {
+                    version: row.try_get::<i64, _>("list_version")? as u64,
+                    list: row.try_get("device_list")?,
+                    signature: row.try_get("list_signature")?,
+                    devices: keys_of(&self.pool, person).await?,
+                },
+            }))
+        })
+    }
+
+    fn admission(&self, name: &str, invite: Option<TokenHash>, now_ms: u64) -> Answer<'_, Admission> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            let mut transaction = self.pool.begin().await?;
+            let checked = check(&mut transaction, &name, invite, now_ms).await?;
+            Ok(checked.map_or_else(|refusal| refusal, |_| Admission::Welcome))
+        })
+    }
+
+    fn register(&self, registration: Registration) -> Answer<'_, Registered> {
+        Box::pin(self.register_now(registration))
+    }
+
+    fn devices(&self, person: PersonId) -> Answer<'_, Option<DeviceList>> {
+        Box::pin(async move {
+            let found: Option<(i64, Vec<u8>, Vec<u8>)> =
+                sqlx::query_as("SELECT list_version, device_list, list_signature FROM people WHERE id = ?")
+                    .bind(person.0)
+                    .fetch_optional(&self.pool)
+                    .await?;
+            let Some((version, list, signature)) = found else { return Ok(None) };
+            let devices = keys_of(&self.pool, person).await?;
+            Ok(Some(DeviceList { version: version as u64, list, signature, devices }))
+        })
+    }
+
+    fn set_devices(&self, person: PersonId, list: DeviceList) -> Answer<'_, bool> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            let updated = sqlx::query(
+                "UPDATE people SET device_list = ?, list_signature = ?, list_version = ? \
+                 WHERE id = ? AND list_version + 1 = ?",
+            )
+            .bind(&list.list)
+            .bind(&list.signature)
+            .bind(list.version as i64)
+            .bind(person.0)
+            .bind(list.version as i64)
+            .execute(&mut *transaction)
+            .await?;
+            let fits =
+                updated.rows_affected() == 1 && replace_devices(&mut transaction, person.0, &list.devices).await?;
+            if fits {
+                transaction.commit().await?;
+            }
+            Ok(fits)
+        })
+    }
+
+    fn note(&self, note: Note) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            match note {
+                Note::Call(record) => sqlx::query(
+                    "INSERT INTO calls (call, caller, callee, began_ms, accepted_ms, ended_ms, reason) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?)",
+                )
+                .bind(&record.call.0[..])
+                .bind(record.caller.0)
+                .bind(record.callee.0)
+                .bind(record.began.as_millis() as i64)
+                .bind(record.accepted.map_or(0, |at| at.as_millis() as i64))
+                .bind(record.ended.as_millis() as i64)
+                .bind(record.reason as i32),
+                Note::LastSeen(person, at_ms) => {
+                    sqlx::query("UPDATE people SET last_seen_ms = ? WHERE id = ?").bind(at_ms as i64).bind(person.0)
+                }
+            }
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+    }
+
+    fn history(&self, person: PersonId, before_ms: u64, limit: usize) -> Answer<'_, Vec<PastCall>> {
+        let before = if before_ms == 0 { i64::MAX } else { i64::try_from(before_ms).unwrap_or(i64::MAX) };
+        Box::pin(async move {
+            let rows = sqlx::query(
+                "SELECT calls.call, people.name AS peer, calls.caller = ?1 AS outgoing, calls.began_ms, \
+                 calls.accepted_ms, calls.ended_ms, calls.reason FROM calls \
+                 JOIN people ON people.id = CASE WHEN calls.caller = ?1 THEN calls.callee ELSE calls.caller END \
+                 WHERE (calls.caller = ?1 OR calls.callee = ?1) AND calls.began_ms < ?2 \
+                 ORDER BY calls.began_ms DESC, calls.id DESC LIMIT ?3",
+            )
+            .bind(person.0)
+            .bind(before)
+            .bind(limit as i64)
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter().map(past_call).collect()
+        })
+    }
+
+    fn history_seen(&self, person: PersonId, now_ms: u64) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            sqlx::query("UPDATE people SET history_seen_ms = ? WHERE id = ?")
+                .bind(now_ms as i64)
+                .bind(person.0)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+    }
+
+    fn missed(&self, person: PersonId) -> Answer<'_, u32> {
+        Box::pin(async move {
+            let missed: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM calls JOIN people ON people.id = calls.callee WHERE calls.callee = ? \
+                 AND calls.accepted_ms = 0 AND calls.reason <> ? AND calls.ended_ms >= people.history_seen_ms",
+            )
+            .bind(person.0)
+            .bind(EndReason::Declined as i32)
+            .fetch_one(&self.pool)
+            .await?;
+            Ok(u32::try_from(missed).unwrap_or(u32::MAX))
+        })
+    }
+
+    fn add_invite(&self, invite: Invite) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            sqlx::query("INSERT INTO invites (token_hash, name, person, expires_ms) VALUES (?, ?, ?, ?)")
+                .bind(&invite.token_hash[..])
+                .bind(invite.name)
+                .bind(invite.person.map(|person| person.0))
+                .bind(invite.expires_ms as i64)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+    }
+
+    fn set_disabled(&self, folded_name: &str, disabled: bool) -> Answer<'_, bool> {
+        let folded_name = folded_name.to_owned();
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            let changed = sqlx::query("UPDATE people SET disabled = ? WHERE folded_name = ?")
+                .bind(disabled)
+                .bind(folded_name)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(changed.rows_affected() == 1)
+        })
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.watcher.close().await;
+            self.pool.close().await;
+            Ok(())
+        })
+    }
+}

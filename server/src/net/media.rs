@@ -1,0 +1,143 @@
+//! Media of one client: datagrams in, copies with new hop headers out. Nothing here waits for anything but the next
+//! datagram, and no lock is held across that.
+
+use bytes::Bytes;
+use quinn::Connection;
+use visavis_proto::{
+    time::Timestamp,
+    wire::{
+        clock::Pong,
+        control::{FramesDropped, RelayMessage, relay::Body},
+        datagram::Datagram,
+        media::Packet,
+    },
+};
+
+use super::{
+    relay::Shared,
+    session::{Outlet, Session},
+};
+use crate::core::{
+    feedback::{Arrivals, Reception},
+    forward::{self, Verdict},
+    limits::Bucket,
+};
+
+/// Datagrams that one client may send: 4,000 a second are 35 Mbit/s of full ones, six times a 1080p call.
+const DATAGRAMS_PER_SECOND: u32 = 4_000;
+const DATAGRAM_BURST: u32 = 2_000;
+
+/// Reads a client's datagrams until its connection ends.
+pub(super) async fn forward(shared: &Shared, connection: &Connection, session: &Session) {
+    let mut limit = Bucket::new(DATAGRAMS_PER_SECOND, DATAGRAM_BURST, shared.clock.now());
+    let mut uplink = Uplink { shared, connection, session, arrivals: Arrivals::default(), reception: Reception::default() };
+    loop {
+        let report = async {
+            match uplink.arrivals.poll_timeout() {
+                Some(at) => tokio::time::sleep_until(shared.clock.instant(at)).await,
+                None => std::future::pending().await,
+            }
+        };
+        // Datagrams go first: each of them looks whether a report is due anyway.
+        let datagram = tokio::select! {
+            biased;
+            datagram = connection.read_datagram() => match datagram {
+                Ok(datagram) => Some(datagram),
+                Err(_) => return,
+            },
+            () = report => None,
+        };
+        let now = shared.clock.now();
+        if let Some(datagram) = datagram {
+            shared.stats.datagrams.add(1);
+            if limit.take(1, now) {
+                uplink.take(&datagram, now);
+            } else {
+                shared.stats.over_limit.add(1);
+            }
+        }
+        if let Some(feedback) = uplink.arrivals.poll(now) {
+            let _ = connection.send_datagram(feedback.encode().into());
+        }
+        // A flood must not keep this thread from the other clients.
+        tokio::task::coop::consume_budget().await;
+    }
+}
+
+struct Uplink<'a> {
+    shared: &'a Shared,
+    connection: &'a Connection,
+    session: &'a Session,
+    arrivals: Arrivals,
+    reception: Reception,
+}
+
+impl Uplink<'_> {
+    fn take(&mut self, bytes: &Bytes, now: Timestamp) {
+        let stats = &self.shared.stats;
+        let Ok(datagram) = Datagram::decode(bytes) else { return stats.malformed.add(1) };
+        if self.session.heard(now) {
+            let device = self.session.device;
+            self.shared.hub(|hub, now| hub.switchboard.heard(device, now));
+        }
+        match datagram {
+            Datagram::Media(packet) => {
+                self.arrivals.record(packet.hop.sequence, now);
+                self.pass_on(packet, bytes.len(), now);
+            }
+            Datagram::Feedback(feedback) => {
+                let before = self.reception.missing;
+                self.reception.add(&feedback);
+                stats.reported_missing.add(self.reception.missing - before);
+            }
+            Datagram::ClockPing(ping) => {
+                let pong = Pong { id: ping.id, received: now, sent: self.shared.clock.now() };
+                let _ = self.connection.send_datagram(pong.encode().into());
+            }
+            Datagram::ClockPong(_) => stats.malformed.add(1),
+            Datagram::Padding(_) => stats.padding.add(1),
+        }
+    }
+
+    fn pass_on(&self, packet: Packet<'_>, bytes: usize, received: Timestamp) {
+        let routes = self.session.routes();
+        if !routes.publishes.contains(&packet.hop.stream) {
+            return self.shared.stats.unroutable.add(1);
+        }
+        for outlet in &routes.subscribers {
+            self.pass_to(outlet, &packet, bytes, received);
+        }
+    }
+
+    fn pass_to(&self, outlet: &Outlet, packet: &Packet<'_>, bytes: usize, received: Timestamp) {
+        let stats = &self.shared.stats;
+        let stamp = forward::stamp(packet.frame.capture_time, received, self.shared.clock.now());
+        // The lock also keeps the order of sequence numbers and of sending the same.
+        let mut downlink = outlet.downlink();
+        match downlink.decide(&packet.hop, &packet.frame, bytes, outlet.room(), stamp) {
+            Verdict::Forward(hop) => {
+                let copy = Packet { hop, frame: packet.frame.clone(), payload: packet.payload };
+                let sent = outlet.connection.send_datagram(copy.encode().into());
+                drop(downlink);
+                if sent.is_ok() {
+                    stats.forwarded.add(1);
+                } else {
+                    stats.packets_dropped.add(1);
+                }
+            }
+            Verdict::Drop(given_up) => {
+                drop(downlink);
+                stats.packets_dropped.add(1);
+                let Some(given_up) = given_up else { return };
+                stats.frames_dropped.add(1);
+                let dropped = FramesDropped {
+                    stream: given_up.stream.0,
+                    first: given_up.frame.0,
+                    last: given_up.frame.0,
+                    cause: given_up.cause.into(),
+                };
+                self.session.tell(RelayMessage::news(Body::FramesDropped(dropped)), stats);
+            }
+        }
+    }
+}
