@@ -156,7 +156,14 @@ impl ReferenceGate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::media::References;
+    use crate::{
+        ids::StreamId,
+        media::{
+            packetise,
+            reassemble::{self, Reassembler},
+        },
+        wire::media::{HopHeader, Packet, References},
+    };
 
     fn header(number: u32, distances: &[u32]) -> FrameHeader {
         FrameHeader {
@@ -264,5 +271,57 @@ mod tests {
             Admission::MissingReference(FrameNumber(3)),
             "a keyframe ends what was before it"
         );
+    }
+
+    /// A stream of one layer over a hop that loses every seventeenth packet, whose sender answers a plea 60 ms later
+    /// with a frame that refers to the last decoded one.
+    #[test]
+    fn a_lossy_hop_recovers_within_a_few_frames() {
+        let mut reassembler = Reassembler::new(reassemble::Config::VIDEO);
+        let mut gate = ReferenceGate::new();
+        let mut answers = VecDeque::new();
+        let (mut sequence, mut shown, mut longest_gap, mut last_shown) = (0u32, 0, 0, at(0));
+        for number in 0..1_000u32 {
+            let now = at(u64::from(number) * 33);
+            let answer = answers.pop_front_if(|(due, _)| *due <= now).map(|(_, decoded): (_, u32)| number - decoded);
+            let mut frame = if number == 0 { header(0, &[]) } else { header(number, &[answer.unwrap_or(1)]) };
+            (frame.bytes, frame.packets) = (4_000, packetise::slices(4_000));
+            let sealed = [7; 4_000];
+            for (index, payload) in packetise::packets(&frame, &sealed) {
+                sequence += 1;
+                if sequence % 17 != 0 || number == 0 {
+                    let hop = hop(sequence, index);
+                    reassembler.handle_packet(&Packet { hop, frame: frame.clone(), payload }, now);
+                }
+            }
+            reassembler.handle_timeout(now);
+            while let Some(whole) = reassembler.poll_frame() {
+                assert_eq!(gate.admit(&whole.header), Admission::Decode, "the reassembler lets nothing useless out");
+                gate.decoded(whole.header.number);
+                longest_gap = longest_gap.max(now.since(last_shown).as_millis());
+                (shown, last_shown) = (shown + 1, now);
+            }
+            while let Some(lost) = reassembler.poll_loss() {
+                gate.lost(&lost);
+            }
+            if let Some(request) = gate.needs_recovery(now) {
+                let decoded = request.last_decoded.expect("the first frame came");
+                answers.push_back((now + Duration::from_millis(60), decoded.0));
+            }
+        }
+        assert!(shown > 200, "{shown} frames shown");
+        assert!(longest_gap <= 500, "{longest_gap} ms");
+    }
+
+    const fn hop(sequence: u32, index: u16) -> HopHeader {
+        HopHeader {
+            stream: StreamId(1),
+            sequence,
+            index,
+            retransmission: false,
+            dropped: None,
+            sent_after_us: 0,
+            relayed: None,
+        }
     }
 }
