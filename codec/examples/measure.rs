@@ -1,13 +1,13 @@
 //! Measures the H.264 encoder and decoder on a clip or on the generated scene: time, rate, size and quality.
 //!
-//! `cargo run --release -p visavis-codec --example measure -- [clip.y4m|WIDTHxHEIGHT] [bit/s] [frames] [threads]`
-//! prints one line per figure. The decisions in `h264` rest on its output.
+//! `cargo run --release -p visavis-codec --example measure -- [clip.y4m|WIDTHxHEIGHT] [bit/s] [frames] [threads] [out.264]`
+//! prints one line per figure (one per frame with FRAMES=1 in the environment). The decisions in `h264` rest on its output.
 
 #![allow(clippy::disallowed_methods, reason = "measuring time is what this program is for")]
 
 use std::error::Error;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 use std::time::Instant;
 
 use visavis_codec::h264::{Decoder, Encoder, EncoderConfig, FrameRequest};
@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bitrate_bps = argument(1, "2500000").parse()?;
     let frames: u64 = argument(2, "300").parse()?;
     let threads = argument(3, "1").parse()?;
+    let mut stream = arguments.get(4).map(File::create).transpose()?;
     let config = EncoderConfig {
         width: pictures[0].width,
         height: pictures[0].height,
@@ -37,6 +38,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         let info = encoder.encode(picture, request, &mut bytes)?;
         encode.push(start.elapsed().as_secs_f64() * 1e3);
+        if let Some(stream) = &mut stream {
+            stream.write_all(&bytes)?;
+        }
         let start = Instant::now();
         decoder.decode(&bytes, &mut decoded)?;
         decode.push(start.elapsed().as_secs_f64() * 1e3);

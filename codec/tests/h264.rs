@@ -87,6 +87,25 @@ fn the_rate_is_held_and_a_new_one_obeyed_without_a_keyframe() {
     assert!(first[1..].iter().all(|coded| !coded.info.keyframe));
 }
 
+/// A keyframe is asked for when somebody joins or lost track; it must not cost the others half a second.
+#[test]
+fn a_keyframe_in_mid_call_stays_near_its_budget_and_is_paid_back() {
+    for bitrate_bps in [400_000, 1_500_000] {
+        let mut encoder = encoder((640, 360), bitrate_bps);
+        encode_scene(&mut encoder, 0..60);
+        let mut source = Picture::new(0, 0);
+        Scene::new(640, 360, 1).render(60, &mut source);
+        let mut bytes = Vec::new();
+        let info = encoder.encode(&source, FrameRequest { keyframe: true, ..request(60) }, &mut bytes);
+        assert!(info.expect("encodes").keyframe);
+        let wire_ms = bytes.len() as f64 * 8e3 / f64::from(bitrate_bps);
+        assert!(wire_ms < 150.0, "{} bytes take {wire_ms} ms at {bitrate_bps} bit/s", bytes.len());
+        let after = encode_scene(&mut encoder, 61..121);
+        let rate = (bits(&after) + bytes.len() as f64 * 8.0) * 30.0 / 61.0;
+        assert!((rate / f64::from(bitrate_bps) - 1.0).abs() < 0.06, "{rate} bit/s of {bitrate_bps}");
+    }
+}
+
 #[test]
 fn a_requested_keyframe_decodes_alone_and_starts_the_layers_anew() {
     let mut encoder = encoder(SMALL, 600_000);
