@@ -27,7 +27,7 @@ impl Decoder {
 
     /// Decodes one access unit (Annex B: NAL units with start codes) into `out`, resizing it when the size of
     /// the stream changed, and says whether it made a picture. It always does, unless the access unit has no
-    /// slice (parameter sets alone).
+    /// slice (parameter sets alone; those are not kept, a keyframe brings its own).
     ///
     /// # Errors
     ///

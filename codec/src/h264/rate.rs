@@ -172,13 +172,17 @@ impl RateModel {
         /// Longest gap that counts in full, in nominal intervals. After a longer one (the network was full, or
         /// the camera stalled) unspent bits are gone: sending them at once would only queue.
         const LONGEST_GAP: f64 = 4.0;
+        /// Frames grow with the time between them up to this many nominal intervals: a camera in the dark gives 15
+        /// frames/s instead of 30, and each may take twice the bits. Rarer frames mean that the network is full,
+        /// and then each must not take longer on the wire.
+        const LONGEST_INTERVAL: f64 = 2.0;
         let elapsed = self.last_timestamp_us.and_then(|last| timestamp_us.checked_sub(last));
         let gap = match elapsed {
             Some(us) if us > 0 => (us as f64 / 1e6).min(LONGEST_GAP * self.nominal_interval_s),
             _ => self.nominal_interval_s,
         };
         self.last_timestamp_us = Some(timestamp_us);
-        self.interval_s += 0.1 * (gap - self.interval_s);
+        self.interval_s += 0.1 * (gap.min(LONGEST_INTERVAL * self.nominal_interval_s) - self.interval_s);
         self.debt_bits -= self.rate_bps * gap;
         self.limit_debt();
     }
@@ -400,6 +404,20 @@ mod tests {
         }
         let mean = bits[45..].iter().sum::<f64>() / 45.0;
         assert!((mean / (2.5e6 / 15.0) - 1.0).abs() < 0.05, "{mean}");
+    }
+
+    #[test]
+    fn frames_that_the_network_holds_back_do_not_grow_without_end() {
+        let mut model = RateModel::new(2_500_000, 30.0, 1280 * 720);
+        let mut largest = 0.0f64;
+        for n in 0..90u64 {
+            let kind = if n % 2 == 0 { Kind::Base } else { Kind::Upper };
+            let qp = model.pick(kind, CALM, n * 200_000);
+            let bits = (20.5 - f64::from(qp) / QP_PER_HALVING).exp2();
+            model.record(kind, CALM, qp, bits as u64);
+            largest = largest.max(bits);
+        }
+        assert!(largest < 4.0 * 2.5e6 / 30.0, "{largest} bits at five frames a second");
     }
 
     #[test]
