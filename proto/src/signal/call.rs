@@ -293,6 +293,16 @@ impl Calls {
         self.calls.iter().find(|known| known.id == call).map(|known| known.state)
     }
 
+    /// Every call that has not ended.
+    pub fn ids(&self) -> Vec<CallId> {
+        self.calls.iter().map(|call| call.id).collect()
+    }
+
+    /// There is no call.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty()
+    }
+
     fn handle_state(&mut self, state: &control::CallState) {
         let Ok(id) = CallId::try_from(&state.call[..]) else { return };
         let Some(position) = self.calls.iter().position(|known| known.id == id) else { return };

@@ -1,0 +1,67 @@
+//! Sound in blocks of 10 ms: a file or a generated voice.
+
+use std::path::{Path, PathBuf};
+
+use visavis_codec::{opus::FRAME_SAMPLES, scene::Speech, wav};
+
+/// 10 ms of sound: 48 kHz, mono.
+pub type Block = [i16; FRAME_SAMPLES];
+
+/// A source of blocks. A seam: files, a generated voice, later microphones.
+pub trait Source: Send {
+    /// The next block.
+    fn read(&mut self, out: &mut Block);
+}
+
+/// Why a sound file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {} as sound: {source}. Convert it, for example: ffmpeg -i INPUT OUTPUT.wav", path.display())]
+pub struct Error {
+    path: PathBuf,
+    source: wav::Error,
+}
+
+/// The project's own voice-like sound.
+#[derive(Debug)]
+pub struct Generated(Speech);
+
+impl Generated {
+    /// The same seed speaks the same sounds.
+    pub fn new(seed: u64) -> Self {
+        Self(Speech::new(seed))
+    }
+}
+
+impl Source for Generated {
+    fn read(&mut self, out: &mut Block) {
+        self.0.fill(out);
+    }
+}
+
+/// A wav file, over and over.
+#[derive(Debug)]
+pub struct WavFile {
+    samples: Vec<i16>,
+    position: usize,
+}
+
+impl WavFile {
+    /// Reads a whole file and converts it to 48 kHz mono.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] says what is wrong with the file.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let samples = wav::read_mono_48k(path).map_err(|source| Error { path: path.to_owned(), source })?;
+        Ok(Self { samples, position: 0 })
+    }
+}
+
+impl Source for WavFile {
+    fn read(&mut self, out: &mut Block) {
+        for sample in out {
+            *sample = self.samples.get(self.position).copied().unwrap_or(0);
+            self.position = if self.position + 1 >= self.samples.len() { 0 } else { self.position + 1 };
+        }
+    }
+}

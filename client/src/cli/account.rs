@@ -1,0 +1,80 @@
+//! `visavis history | devices | whoami`: what the relay and the profile know about this person.
+
+use std::path::Path;
+
+use visavis_proto::{
+    ids::{AccountKey, DeviceKey},
+    wire::control::{EndReason, PastCall},
+};
+
+use super::{Outcome, connect, people::duration};
+use crate::{clock::Clock, identity, profile::Profile};
+
+#[derive(Debug, clap::Args)]
+pub struct HistoryArguments {
+    /// At most this many calls, newest first.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    limit: u32,
+
+    /// Only calls that nobody here answered.
+    #[arg(long)]
+    missed: bool,
+}
+
+pub async fn history(folder: &Path, arguments: HistoryArguments) -> anyhow::Result<Outcome> {
+    let clock = Clock::system();
+    let (client, _events) = connect(folder, clock).await?;
+    let mut calls = client.history(0, arguments.limit).await?;
+    calls.retain(|call| !arguments.missed || call.missed());
+    if calls.is_empty() {
+        println!("No calls yet.");
+    }
+    for call in &calls {
+        println!("{}", describe(call, clock.now().as_millis()));
+    }
+    client.stop().await;
+    Ok(Outcome::Done)
+}
+
+pub async fn devices(folder: &Path) -> anyhow::Result<Outcome> {
+    let profile = Profile::load(folder)?;
+    let (account, own) = (profile.account, profile.device.device());
+    let (client, _events) = connect(folder, Clock::system()).await?;
+    let devices = client.devices().await?;
+    let list = identity::verify_devices(account, &devices.devices.unwrap_or_default())?;
+    for device in &list.devices {
+        let key = DeviceKey::try_from(&device.key[..]).map(|key| key.to_string()).unwrap_or_default();
+        let state = match (device.key == own.0, devices.online.contains(&device.key)) {
+            (true, _) => "this device",
+            (false, true) => "online",
+            (false, false) => "offline",
+        };
+        println!("{key}  {:<32} {state}", device.name);
+    }
+    client.stop().await;
+    Ok(Outcome::Done)
+}
+
+pub fn whoami(folder: &Path) -> anyhow::Result<Outcome> {
+    let profile = Profile::load(folder)?;
+    println!("name     {}", profile.name);
+    println!("relay    {}", profile.link);
+    println!("account  {}", AccountKey::to_hex(profile.account));
+    println!("device   {} ({})", profile.device.device().to_hex(), profile.device_name);
+    Ok(Outcome::Done)
+}
+
+fn describe(call: &PastCall, now_ms: u64) -> String {
+    let ago = duration(now_ms.saturating_sub(call.began_ms) / 1_000);
+    let direction = if call.outgoing { "to  " } else { "from" };
+    let what = match (call.missed(), call.accepted_ms, call.reason()) {
+        (true, ..) => "missed".to_owned(),
+        (false, 0, EndReason::Declined) => "declined".to_owned(),
+        (false, 0, EndReason::Busy) => "busy".to_owned(),
+        (false, 0, EndReason::Offline) => "was not online".to_owned(),
+        (false, 0, EndReason::Cancelled) => "cancelled".to_owned(),
+        (false, 0, _) => "not answered".to_owned(),
+        (false, accepted, _) => format!("talked for {}", duration(call.ended_ms.saturating_sub(accepted) / 1_000)),
+    };
+    format!("{ago:>12} ago  {direction} {:<24} {what}", call.peer)
+}

@@ -1,0 +1,27 @@
+//! `visavis call NAME`.
+
+use std::path::Path;
+
+use super::{Outcome, connect, media, talk};
+use crate::clock::Clock;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Whom to call.
+    name: String,
+
+    #[command(flatten)]
+    media: media::Arguments,
+}
+
+pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome> {
+    let clock = Clock::system();
+    let prepared = arguments.media.prepare(clock, talk::CALLER_SEED)?;
+    let (client, mut events) = connect(folder, clock).await?;
+    println!("Calling {} ...", arguments.name);
+    let call = client.call(&arguments.name, prepared.ports).await;
+    let result = talk::until_over(&client, &mut events, call, &arguments.media, &prepared.rest).await;
+    client.stop().await;
+    prepared.stages.finish();
+    talk::conclude(&arguments.media, prepared.rest, result)
+}

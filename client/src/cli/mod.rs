@@ -1,0 +1,105 @@
+//! The command line. Each command is one file; what a call's commands share is in [`media`] and [`talk`].
+//!
+//!
+//! Exit codes: 0 all went well; 1 something failed; 2 wrong usage; 3 the call was not taken; 4 the call was lost.
+
+mod account;
+mod answer;
+mod call;
+mod join;
+mod media;
+mod people;
+mod sentence;
+mod talk;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::{
+    client::{Client, Events},
+    clock::Clock,
+    profile::{self, Profile},
+};
+
+/// Video calls through a relay of your own.
+#[derive(Debug, Parser)]
+#[command(name = "visavis", version, about, max_term_width = 100)]
+struct Arguments {
+    /// The folder with this device's key and relay.
+    #[arg(long, global = true, value_name = "FOLDER", env = "VISAVIS_PROFILE")]
+    profile: Option<PathBuf>,
+
+    /// How much to log to standard error: off, error, warn, info, debug or trace.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", env = "VISAVIS_LOG")]
+    log: tracing::level_filters::LevelFilter,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Register at a relay with an invite link, or add this device to an account that exists.
+    Join(join::Arguments),
+    /// Show who is there.
+    People(people::Arguments),
+    /// Call somebody.
+    Call(call::Arguments),
+    /// Wait for a call and take it.
+    Answer(answer::Arguments),
+    /// Show past and missed calls.
+    History(account::HistoryArguments),
+    /// Show this person's devices.
+    Devices,
+    /// Show who this device is, and where.
+    Whoami,
+}
+
+/// How a command ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    NotTaken,
+    Lost,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt().with_max_level(arguments.log).with_writer(std::io::stderr).with_target(false).init();
+    let result = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the system gives no runtime")
+        .and_then(|runtime| runtime.block_on(run(arguments)));
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::NotTaken) => ExitCode::from(3),
+        Ok(Outcome::Lost) => ExitCode::from(4),
+        Err(error) => {
+            eprintln!("visavis: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
+    let folder = arguments.profile.unwrap_or_else(profile::default_folder);
+    match arguments.command {
+        Command::Join(join) => join::run(&folder, join).await,
+        Command::People(people) => people::run(&folder, people).await,
+        Command::Call(call) => call::run(&folder, call).await,
+        Command::Answer(answer) => answer::run(&folder, answer).await,
+        Command::History(history) => account::history(&folder, history).await,
+        Command::Devices => account::devices(&folder).await,
+        Command::Whoami => account::whoami(&folder),
+    }
+}
+
+/// Connects with the profile of `folder`.
+async fn connect(folder: &std::path::Path, clock: Clock) -> anyhow::Result<(Client, Events)> {
+    let profile = Profile::load(folder)?;
+    Ok(Client::connect(profile.link, Arc::new(profile.device), clock).await?)
+}

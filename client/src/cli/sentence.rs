@@ -1,0 +1,43 @@
+//! What a person is told when a call ends.
+
+use visavis_proto::wire::control::EndReason;
+
+use super::Outcome;
+
+/// One plain sentence, and how a program should see it.
+pub fn ended(reason: EndReason, peer: &str) -> (String, Outcome) {
+    let lost = Outcome::Lost;
+    let not_taken = Outcome::NotTaken;
+    match reason {
+        EndReason::HungUp => ("You hung up.".to_owned(), Outcome::Done),
+        EndReason::PeerHungUp => (format!("{peer} hung up."), Outcome::Done),
+        EndReason::Declined => (format!("The call with {peer} was declined."), not_taken),
+        EndReason::Cancelled => (format!("The call with {peer} was cancelled before it was answered."), not_taken),
+        EndReason::Busy => (format!("{peer} is in another call: try again later."), not_taken),
+        EndReason::TimedOut => (format!("Nobody answered the call with {peer}."), not_taken),
+        EndReason::AnsweredElsewhere => {
+            (format!("The call with {peer} was answered on another of your devices."), not_taken)
+        }
+        EndReason::DeclinedElsewhere => {
+            (format!("The call with {peer} was declined on another of your devices."), not_taken)
+        }
+        EndReason::CallerLost => (format!("{peer} called, but lost the connection before you answered."), not_taken),
+        EndReason::PeerLost => {
+            (format!("{peer} could not be reached any more: their connection was lost for too long."), lost)
+        }
+        EndReason::Offline => (format!("{peer} is not online: they will see that you called."), not_taken),
+        EndReason::UnknownPerson => {
+            (format!("There is nobody called {peer} at this relay: see visavis people."), not_taken)
+        }
+        EndReason::Merged => (format!("You and {peer} called each other: this goes on as one call."), Outcome::Done),
+        EndReason::RelayDraining => {
+            ("The relay is being shut down by its operator: try again in a few minutes.".to_owned(), lost)
+        }
+        EndReason::Yourself => ("You cannot call yourself.".to_owned(), not_taken),
+        EndReason::AlreadyInCall => ("You are in a call already: hang it up first.".to_owned(), not_taken),
+        EndReason::RelayLost => {
+            ("The connection to the relay was lost for too long: check your network.".to_owned(), lost)
+        }
+        EndReason::Unspecified => ("The call ended.".to_owned(), lost),
+    }
+}

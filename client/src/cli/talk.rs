@@ -1,0 +1,166 @@
+//! A call from its ring to its end, on the command line: events as sentences, figures as a live line.
+
+use std::{io::IsTerminal, time::Duration};
+
+use tokio::time::Instant;
+use visavis_proto::{ids::CallId, signal::call::Event as CallEvent, wire::control::EndReason};
+
+use super::{
+    Outcome,
+    media::{self, Rest},
+    sentence,
+};
+use crate::{
+    client::{Client, Events},
+    net::actor::Event,
+    stats::collector::{Live, STAGES},
+};
+
+/// The two ends of a call show different generated scenes.
+pub const CALLER_SEED: u64 = 1;
+/// See [`CALLER_SEED`].
+pub const CALLEE_SEED: u64 = 2;
+
+/// Completes at Ctrl-C or when the system asks this process to end.
+pub async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                biased; // either is the same
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Follows a call until it has ended, hanging up when the person or the clock says so.
+pub async fn until_over(
+    client: &Client,
+    events: &mut Events,
+    call: CallId,
+    arguments: &media::Arguments,
+    rest: &Rest,
+) -> anyhow::Result<(EndReason, String)> {
+    let mut live_figures = rest.collector.live();
+    let mut hang_up_at: Option<Instant> = None;
+    let mut current = call;
+    let interrupted = interrupted();
+    tokio::pin!(interrupted);
+    let mut asked_to_end = false;
+    loop {
+        tokio::select! {
+            biased; // what happened is told before the figures, and Ctrl-C is obeyed before either
+            () = &mut interrupted, if !asked_to_end => {
+                asked_to_end = true;
+                client.end(current).await;
+            }
+            event = events.recv() => match event {
+                None => anyhow::bail!("the connection to the relay ended"),
+                Some(Event::Refused(reason)) => anyhow::bail!(reason),
+                Some(Event::Silent(true)) => say("The relay cannot be heard: waiting for the network ..."),
+                Some(Event::Silent(false)) => say("The relay is heard again."),
+                Some(Event::Disconnected(_)) => say("The connection was lost: reconnecting ..."),
+                Some(Event::Reconnected) => say("Connected again."),
+                Some(Event::People(_)) => {}
+                Some(Event::Call(event)) => match event {
+                    CallEvent::RingingOut { devices, .. } => {
+                        say(&format!("Ringing on {devices} {}.", if devices == 1 { "device" } else { "devices" }));
+                    }
+                    CallEvent::Connected(connected) => {
+                        current = connected.call;
+                        if connected.resumed {
+                            say(&format!("The call with {} goes on.", connected.peer));
+                        } else {
+                            say(&format!("In a call with {}. Ctrl-C hangs up.", connected.peer));
+                            hang_up_at = arguments.limit().map(|limit| Instant::now() + limit);
+                        }
+                    }
+                    CallEvent::PeerSilent { silent, .. } => say(if silent {
+                        "The other side cannot be heard: waiting for them ..."
+                    } else {
+                        "The other side is heard again."
+                    }),
+                    CallEvent::Ended { reason: EndReason::Merged, peer, .. } => {
+                        say(&sentence::ended(EndReason::Merged, &peer).0);
+                    }
+                    CallEvent::Ended { reason, peer, .. } => return Ok((reason, peer)),
+                    CallEvent::Incoming { caller, call: other, .. } => {
+                        say(&format!("{caller} calls too: declined, since you are in a call."));
+                        client.end(other).await;
+                    }
+                    CallEvent::Peer { .. } | CallEvent::FramesDropped(_) => {}
+                },
+            },
+            () = sleep_until(hang_up_at) => {
+                hang_up_at = None;
+                client.end(current).await;
+            }
+            Ok(()) = live_figures.changed() => {
+                if let Some(live) = live_figures.borrow_and_update().as_ref() {
+                    show(live, arguments.live_json);
+                }
+            }
+        }
+    }
+}
+
+/// Writes what is to be written and says how it ended.
+pub fn conclude(
+    arguments: &media::Arguments,
+    rest: Rest,
+    result: anyhow::Result<(EndReason, String)>,
+) -> anyhow::Result<Outcome> {
+    arguments.conclude(rest)?;
+    let (reason, peer) = result?;
+    let (text, outcome) = sentence::ended(reason, &peer);
+    say(&text);
+    Ok(outcome)
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A sentence on a line of its own.
+fn say(text: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+    println!("{text}");
+}
+
+/// The live line: over itself in a terminal, as JSON for programs, else not at all.
+fn show(live: &Live, json: bool) {
+    if json {
+        if let Ok(text) = serde_json::to_string(live) {
+            println!("{text}");
+        }
+    } else if std::io::stderr().is_terminal() {
+        let minutes = Duration::from_secs_f64(live.seconds).as_secs();
+        eprint!("\r\x1b[K{:02}:{:02}  {}", minutes / 60, minutes % 60, describe(live));
+    }
+}
+
+/// Delay by stages, fps, bitrate, loss.
+pub fn describe(live: &Live) -> String {
+    let stages: Vec<String> =
+        STAGES.iter().zip(live.stages_ms).map(|(name, value)| format!("{name} {value:.1}")).collect();
+    format!(
+        "{:5.1} ms ({})  {:4.1} fps  {:5.2} Mbit/s  {:.1} % lost",
+        live.delay_ms,
+        stages.join(", "),
+        live.fps,
+        live.bitrate_bps / 1e6,
+        live.loss * 100.0
+    )
+}

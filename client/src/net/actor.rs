@@ -1,0 +1,645 @@
+//! The loop that owns the connection to the relay, on the network thread.
+//!
+//! ```text
+//! datagrams, control messages -\                          /-> datagrams, control messages
+//! encoded frames, commands ------> calls, uplink, downlink --> frames to decode, events
+//! timers, reconnection ---------/                          \-> records
+//! ```
+//!
+//! Decisions are the state machines'; this file moves bytes, keeps time and reconnects.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use quinn::{Connection, Endpoint};
+use tokio::sync::{mpsc, oneshot};
+use visavis_proto::{
+    ids::CallId,
+    media::gate::RecoveryRequest,
+    signal::{
+        call::{Calls, Event as CallEvent},
+        clock::ClockSync,
+    },
+    time::Timestamp,
+    wire::{
+        control::{self, ClientMessage, RelayMessage, client, peer, relay},
+        datagram::Datagram,
+        feedback::Feedback,
+        framing,
+        link::Link,
+    },
+};
+
+use super::{
+    control::{Error as ControlError, Reader, Writer},
+    media::Media,
+    session::{self, Session},
+    transport::Network,
+};
+use crate::{clock::Clock, identity::Key, net::media::Ports, pipeline::send::CAMERA, stats::record::Note};
+
+/// Commands on their way to the network thread; a person cannot give more at once.
+pub const COMMANDS: usize = 32;
+
+/// Events on their way to whoever shows them. When full the newest is lost: whoever stopped listening hears no more.
+pub const EVENTS: usize = 1_024;
+
+/// Control messages on their way to the relay. Full means that the relay stopped reading: the connection is given up.
+const OUTGOING: usize = 64;
+
+/// Datagrams of a call that is not confirmed yet: media may overtake the message that announces it. 128 are the first
+/// keyframe and what follows it; beyond it the newest is dropped.
+const EARLY_DATAGRAMS: usize = 128;
+
+/// Without a packet for this long in a call, a person is told that the connection is being waited for.
+const SILENT_AFTER: Duration = Duration::from_secs(2);
+
+/// Waits between two attempts to reach the relay again: quick at first, for a network that just changed.
+const RECONNECT_AFTER: [Duration; 5] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+
+/// What a person, or a program in their place, asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Ring somebody.
+    Call {
+        /// Whom.
+        callee: String,
+        /// The call's id, freshly drawn.
+        call: CallId,
+        /// Where media comes from and goes to, once it is live.
+        ports: Ports,
+    },
+    /// Take a ringing call.
+    Accept {
+        /// Which.
+        call: CallId,
+        /// Where media comes from and goes to, once it is live.
+        ports: Ports,
+    },
+    /// Decline, cancel or hang up.
+    End(CallId),
+    /// Tell the other side what is switched off.
+    MediaState(control::MediaState),
+    /// Ask the relay something.
+    Ask(client::Body, oneshot::Sender<Result<relay::Body, ControlError>>),
+    /// Move to a fresh local port, as after a change of network.
+    Rebind,
+    /// Say goodbye and stop.
+    Stop,
+}
+
+/// What a person is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// About a call.
+    Call(CallEvent),
+    /// People whose presence changed.
+    People(control::People),
+    /// The relay has not been heard for two seconds in a call, or is heard again.
+    Silent(bool),
+    /// The connection was lost; calls wait.
+    Disconnected(String),
+    /// There is a connection again.
+    Reconnected,
+    /// The relay no longer lets this device in: there will be no reconnection.
+    Refused(String),
+}
+
+/// Everything that the loop owns.
+pub struct Actor {
+    network: Network,
+    link: Link,
+    device: Arc<Key>,
+    clock: Clock,
+    name: String,
+    commands: mpsc::Receiver<Command>,
+    events: mpsc::Sender<Event>,
+    calls: Calls,
+    clocks: ClockSync,
+    /// Ports of calls that are not live yet.
+    waiting: BTreeMap<CallId, (Ports, Option<Timestamp>)>,
+    media: Option<Media>,
+    early: Vec<(Timestamp, Bytes)>,
+    next_request: u32,
+    pending: BTreeMap<u32, Pending>,
+    last_heard: Timestamp,
+    silent: bool,
+    malformed: u64,
+}
+
+/// Who waits for an answer.
+enum Pending {
+    /// A caller of [`Command::Ask`].
+    Ask(oneshot::Sender<Result<relay::Body, ControlError>>),
+    /// A request about a call.
+    Call(CallId),
+}
+
+/// A live connection.
+struct Online {
+    /// Keeps the socket open; rebound on [`Command::Rebind`].
+    endpoint: Endpoint,
+    connection: Connection,
+    reader: Reader,
+    outgoing: mpsc::Sender<Bytes>,
+}
+
+/// Why a connection's loop ended.
+enum Exit {
+    Stop,
+    Lost(String),
+}
+
+impl Actor {
+    /// An actor for a device that just connected.
+    pub fn new(
+        network: Network,
+        link: Link,
+        device: Arc<Key>,
+        clock: Clock,
+        name: String,
+        commands: mpsc::Receiver<Command>,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        let now = clock.now();
+        Self {
+            network,
+            link,
+            device,
+            clock,
+            name,
+            commands,
+            events,
+            calls: Calls::default(),
+            clocks: ClockSync::new(),
+            waiting: BTreeMap::new(),
+            media: None,
+            early: Vec::new(),
+            next_request: FIRST_REQUEST,
+            pending: BTreeMap::new(),
+            last_heard: now,
+            silent: false,
+            malformed: 0,
+        }
+    }
+
+    /// Runs until it is told to stop or the relay refuses this device.
+    pub async fn run(mut self, session: Session) {
+        let mut session = Some(session);
+        while let Some(connected) = session.take() {
+            let mut online = go_online(connected);
+            let exit = self.converse(&mut online).await;
+            match exit {
+                Exit::Stop => {
+                    self.end_everything();
+                    self.flush(&mut online);
+                    say_goodbye(online).await;
+                    return;
+                }
+                Exit::Lost(reason) => {
+                    tracing::info!(%reason, "connection to the relay lost");
+                    online.connection.close(0u32.into(), b"lost");
+                    self.pending.clear();
+                    self.calls.disconnected(self.clock.now());
+                    self.tell(Event::Disconnected(reason));
+                    self.drain_calls();
+                    session = self.reconnect().await;
+                }
+            }
+        }
+    }
+
+    /// Tries again and again; answers `None` when told to stop or refused for good.
+    async fn reconnect(&mut self) -> Option<Session> {
+        for attempt in 0usize.. {
+            let wait = RECONNECT_AFTER[attempt.min(RECONNECT_AFTER.len() - 1)];
+            let (network, link, device) = (self.network.clone(), self.link.clone(), self.device.clone());
+            let connecting = async move {
+                tokio::time::sleep(wait).await;
+                session::connect(&network, &link, &device).await
+            };
+            tokio::pin!(connecting);
+            let result = loop {
+                let grace = self.calls.poll_timeout().map(|at| self.clock.instant(at));
+                tokio::select! {
+                    biased; // a person's command is obeyed before a connection is made
+                    command = self.commands.recv() => match command {
+                        None | Some(Command::Stop) => {
+                            self.end_everything();
+                            return None;
+                        }
+                        Some(command) => self.handle_offline(command),
+                    },
+                    result = &mut connecting => break result,
+                    () = sleep_until(grace) => {
+                        self.calls.handle_timeout(self.clock.now());
+                        self.drain_calls();
+                    }
+                }
+            };
+            match result {
+                Ok(session) => {
+                    self.clocks.reset();
+                    self.last_heard = self.clock.now();
+                    self.calls.reconnected();
+                    self.tell(Event::Reconnected);
+                    return Some(session);
+                }
+                Err(error @ (session::Error::NotEnrolled(_) | session::Error::WrongPin(_))) => {
+                    self.tell(Event::Refused(error.to_string()));
+                    self.end_everything();
+                    return None;
+                }
+                Err(error) => tracing::debug!(%error, attempt, "the relay cannot be reached yet"),
+            }
+        }
+        None
+    }
+
+    /// Only what needs no relay is obeyed without one.
+    fn handle_offline(&mut self, command: Command) {
+        match command {
+            Command::End(call) => {
+                self.calls.end(call);
+                self.drain_calls();
+            }
+            Command::Call { callee, call, .. } => self.tell(Event::Call(CallEvent::Ended {
+                call,
+                peer: callee,
+                reason: control::EndReason::RelayLost,
+                missed: false,
+            })),
+            Command::Ask(_, answer) => {
+                // Whoever asked may have stopped waiting.
+                let _ = answer.send(Err(ControlError::Lost("there is no connection to the relay just now".into())));
+            }
+            Command::Accept { .. } | Command::MediaState(_) | Command::Rebind | Command::Stop => {}
+        }
+    }
+
+    /// One connection's life.
+    async fn converse(&mut self, online: &mut Online) -> Exit {
+        self.flush(online);
+        loop {
+            self.drain_calls();
+            if !self.flush(online) {
+                return Exit::Lost("the relay stopped reading".into());
+            }
+            self.transmit(&online.connection);
+            let wake = self.clock.instant(self.next_wake());
+            let (pictures, sound, pleas) = match &mut self.media {
+                Some(Media { ports, .. }) => {
+                    (Some(&mut ports.pictures), Some(&mut ports.sound), Some(&mut ports.recover))
+                }
+                None => (None, None, None),
+            };
+            tokio::select! {
+                // Arrivals first: their times are measurements. Then what the relay says, since it says where media
+                // belongs; then what is to be sent, sound before pictures; then the person; then timers.
+                biased;
+                datagram = online.connection.read_datagram() => match datagram {
+                    Ok(datagram) => self.handle_datagram(&datagram, &online.connection),
+                    Err(error) => return Exit::Lost(error.to_string()),
+                },
+                message = online.reader.next() => match message {
+                    Ok(message) => self.handle_message(message),
+                    Err(error) => return Exit::Lost(error.to_string()),
+                },
+                Some(frame) = receive(sound) => self.send_frame(frame),
+                Some(frame) = receive(pictures) => self.send_frame(frame),
+                command = self.commands.recv() => match command {
+                    None | Some(Command::Stop) => return Exit::Stop,
+                    Some(Command::Rebind) => rebind(&online.endpoint),
+                    Some(command) => self.handle_command(command, online),
+                },
+                Some(request) = receive(pleas) => self.ask_for_recovery(request),
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            self.handle_timeouts(&online.connection);
+        }
+    }
+
+    fn next_wake(&self) -> Timestamp {
+        let media = self.media.as_ref();
+        let times = [
+            Some(self.clocks.poll_timeout()),
+            media.and_then(Media::poll_timeout),
+            self.calls.poll_timeout(),
+            media.filter(|_| !self.silent).map(|_| self.last_heard + SILENT_AFTER),
+        ];
+        times.into_iter().flatten().min().unwrap_or_else(|| self.clock.now() + Duration::from_secs(1))
+    }
+
+    fn handle_timeouts(&mut self, connection: &Connection) {
+        let now = self.clock.now();
+        if let Some(ping) = self.clocks.poll_ping(now) {
+            send(connection, ping.encode().into());
+        }
+        if let Some(media) = &mut self.media {
+            media.handle_timeout(&self.clocks, now);
+            if !self.silent && now.since(self.last_heard) >= SILENT_AFTER {
+                self.silent = true;
+                self.tell(Event::Silent(true));
+            }
+        }
+        self.calls.handle_timeout(now);
+    }
+
+    fn handle_datagram(&mut self, bytes: &Bytes, connection: &Connection) {
+        let now = self.clock.now();
+        self.heard(now);
+        match Datagram::decode(bytes) {
+            Ok(Datagram::Media(packet)) => match &mut self.media {
+                Some(media) => media.handle_packet(&packet, &self.clocks, now),
+                None if !self.waiting.is_empty() && self.early.len() < EARLY_DATAGRAMS => {
+                    self.early.push((now, bytes.clone()));
+                }
+                None => self.malformed += 1,
+            },
+            Ok(Datagram::Feedback(feedback)) => self.handle_feedback(&feedback, now),
+            Ok(Datagram::ClockPong(pong)) => {
+                self.clocks.handle_pong(pong, now);
+            }
+            Ok(Datagram::ClockPing(ping)) => {
+                let pong = visavis_proto::wire::clock::Pong { id: ping.id, received: now, sent: self.clock.now() };
+                send(connection, pong.encode().into());
+            }
+            Ok(Datagram::Padding(_)) => {}
+            Err(_) => self.malformed += 1,
+        }
+    }
+
+    fn handle_feedback(&mut self, feedback: &Feedback, now: Timestamp) {
+        if let Some(media) = &mut self.media {
+            media.uplink.handle_feedback(feedback, now);
+        }
+    }
+
+    fn handle_message(&mut self, message: RelayMessage) {
+        self.heard(self.clock.now());
+        let Some(body) = message.body else { return };
+        match self.pending.remove(&message.request) {
+            Some(Pending::Ask(answer)) => {
+                let result = match body {
+                    relay::Body::Refused(refused) => Err(ControlError::Refused(refused)),
+                    body => Ok(body),
+                };
+                // Whoever asked may have stopped waiting.
+                let _ = answer.send(result);
+                return;
+            }
+            Some(Pending::Call(call)) => {
+                if let relay::Body::Refused(refused) = &body {
+                    tracing::info!(%call, code = ?refused.code(), detail = refused.detail, "the relay refused");
+                    self.calls.refused(call);
+                    return;
+                }
+            }
+            None => {}
+        }
+        match body {
+            relay::Body::People(people) => self.tell(Event::People(people)),
+            body => {
+                self.calls.handle(&body);
+            }
+        }
+    }
+
+    fn handle_command(&mut self, command: Command, online: &Online) {
+        match command {
+            Command::Call { callee, call, ports } => match self.calls.call(call, &callee, ports.offers.clone()) {
+                Ok(()) => drop(self.waiting.insert(call, (ports, None))),
+                Err(error) => {
+                    tracing::info!(%error, "not called");
+                    let reason = control::EndReason::AlreadyInCall;
+                    self.tell(Event::Call(CallEvent::Ended { call, peer: callee, reason, missed: false }));
+                }
+            },
+            Command::Accept { call, ports } => match self.calls.accept(call, ports.offers.clone()) {
+                Ok(()) => drop(self.waiting.insert(call, (ports, Some(self.clock.now())))),
+                Err(error) => tracing::info!(%error, "not accepted"),
+            },
+            Command::End(call) => self.calls.end(call),
+            Command::MediaState(state) => {
+                if let Some(media) = &mut self.media {
+                    media.ports.control.set_muted(state.muted);
+                    media.ports.control.set_camera_off(state.camera_off);
+                    let message = control::PeerMessage { body: Some(peer::Body::MediaState(state)) };
+                    self.calls.say(media.call, &message);
+                }
+            }
+            Command::Ask(body, answer) => {
+                let request = self.next_request();
+                self.pending.insert(request, Pending::Ask(answer));
+                if !put(&online.outgoing, request, body) {
+                    self.pending.remove(&request);
+                }
+            }
+            Command::Rebind | Command::Stop => {}
+        }
+    }
+
+    fn send_frame(&mut self, frame: crate::pipeline::send::EncodedFrame) {
+        if let Some(media) = &mut self.media {
+            media.uplink.handle_frame(frame, &self.clocks);
+        }
+    }
+
+    fn ask_for_recovery(&mut self, request: RecoveryRequest) {
+        let Some(media) = &self.media else { return };
+        let plea = control::Recover {
+            index: u32::from(CAMERA),
+            last_decoded: request.last_decoded.map(|number| number.0),
+            first_missing: request.first_missing.0,
+        };
+        self.calls.say(media.call, &control::PeerMessage { body: Some(peer::Body::Recover(plea)) });
+    }
+
+    /// Hands the connection every datagram that may leave now.
+    fn transmit(&mut self, connection: &Connection) {
+        let Some(media) = &mut self.media else { return };
+        // quinn would make room by dropping the oldest packet, and so tear a frame.
+        while connection.datagram_send_buffer_space() > visavis_proto::wire::datagram::MAX_MEDIA_BYTES {
+            let Some(datagram) = media.poll_datagram(self.clock.now()) else { break };
+            send(connection, datagram);
+        }
+        media.update_gate(self.clock.now());
+    }
+
+    /// Writes what the calls have to say. `false` if the relay does not read.
+    fn flush(&mut self, online: &mut Online) -> bool {
+        while let Some(body) = self.calls.poll_message() {
+            let request = self.next_request();
+            let call = match &body {
+                client::Body::Call(control::Call { call, .. })
+                | client::Body::Accept(control::Accept { call, .. })
+                | client::Body::Resume(control::Resume { call }) => CallId::try_from(&call[..]).ok(),
+                _ => None,
+            };
+            if let Some(call) = call {
+                self.pending.insert(request, Pending::Call(call));
+            }
+            if !put(&online.outgoing, request, body) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Acts on the calls' events and passes them on.
+    fn drain_calls(&mut self) {
+        while let Some(event) = self.calls.poll_event() {
+            match &event {
+                CallEvent::Connected(connected) => self.go_live(connected),
+                CallEvent::Ended { call, .. } => self.finish(*call),
+                CallEvent::Peer { message: control::PeerMessage { body: Some(peer::Body::Recover(_)) }, .. } => {
+                    if let Some(media) = &self.media {
+                        media.ports.control.want_keyframe();
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            self.tell(Event::Call(event));
+        }
+    }
+
+    fn go_live(&mut self, connected: &visavis_proto::signal::call::Connected) {
+        let now = self.clock.now();
+        if connected.resumed && self.media.is_some() {
+            return;
+        }
+        // After a glare the ports were given for the call that did not survive.
+        let waiting =
+            self.waiting.remove(&connected.call).or_else(|| self.waiting.pop_first().map(|(_, found)| found));
+        let Some((ports, accepted)) = waiting else { return };
+        ports.stats.note(Note::Live {
+            me: self.name.clone(),
+            peer: connected.peer.clone(),
+            accepted: accepted.unwrap_or(now),
+            at: now,
+        });
+        let mut media = Media::new(connected, ports, now);
+        for (at, bytes) in std::mem::take(&mut self.early) {
+            if let Ok(Datagram::Media(packet)) = Datagram::decode(&bytes) {
+                media.handle_packet(&packet, &self.clocks, at);
+            }
+        }
+        self.media = Some(media);
+    }
+
+    fn finish(&mut self, call: CallId) {
+        self.early.clear();
+        if let Some(media) = self.media.take_if(|media| media.call == call) {
+            media.finish(self.clock.now());
+        }
+        // Under glare the ports of the call that is given up serve the one that survives.
+        if self.calls.is_idle() {
+            self.waiting.clear();
+        }
+        if self.media.is_none() && self.silent {
+            self.silent = false;
+        }
+    }
+
+    fn end_everything(&mut self) {
+        for call in self.calls.ids() {
+            self.calls.end(call);
+        }
+        self.drain_calls();
+    }
+
+    fn heard(&mut self, now: Timestamp) {
+        self.last_heard = now;
+        if std::mem::take(&mut self.silent) {
+            self.tell(Event::Silent(false));
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        if self.events.try_send(event).is_err() {
+            tracing::debug!("nobody listens to events");
+        }
+    }
+
+    fn next_request(&mut self) -> u32 {
+        let number = self.next_request;
+        self.next_request = self.next_request.checked_add(1).unwrap_or(FIRST_REQUEST);
+        number
+    }
+}
+
+/// Above the numbers that joining used on the same stream.
+const FIRST_REQUEST: u32 = 1_000;
+
+fn go_online(session: Session) -> Online {
+    let (outgoing, queue) = mpsc::channel(OUTGOING);
+    tokio::spawn(write_messages(session.control.writer, queue));
+    Online { endpoint: session.endpoint, connection: session.connection, reader: session.control.reader, outgoing }
+}
+
+/// Writes what is queued, so that a relay that does not read holds up nothing but this task.
+async fn write_messages(mut writer: Writer, mut queue: mpsc::Receiver<Bytes>) {
+    while let Some(bytes) = queue.recv().await {
+        if writer.write(&bytes).await.is_err() {
+            return;
+        }
+    }
+    writer.finish().await;
+}
+
+/// Ends the stream, waits until the relay has it all or 1 s has passed, and closes.
+async fn say_goodbye(online: Online) {
+    let Online { endpoint, connection, reader: _reader, outgoing } = online;
+    drop(outgoing);
+    let delivered = async {
+        // The relay closes its side once it has read the end of ours.
+        connection.closed().await;
+    };
+    if tokio::time::timeout(Duration::from_secs(1), delivered).await.is_err() {
+        connection.close(0u32.into(), b"bye");
+    }
+    let _ = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
+}
+
+/// Queues one message. `false` if there is no room.
+fn put(outgoing: &mpsc::Sender<Bytes>, request: u32, body: client::Body) -> bool {
+    outgoing.try_send(framing::encode(&ClientMessage::new(request, body))).is_ok()
+}
+
+/// Hands one datagram to quinn. An error means a connection that is ending, which its reader tells.
+fn send(connection: &Connection, datagram: Bytes) {
+    if let Err(error) = connection.send_datagram(datagram) {
+        tracing::trace!(%error, "a datagram was not sent");
+    }
+}
+
+fn rebind(endpoint: &Endpoint) {
+    let any = if endpoint.local_addr().is_ok_and(|address| address.is_ipv6()) { "[::]:0" } else { "0.0.0.0:0" };
+    let result = std::net::UdpSocket::bind(any).and_then(|socket| endpoint.rebind(socket));
+    match result {
+        Ok(()) => tracing::info!("moved to a fresh port"),
+        Err(error) => tracing::warn!(%error, "no fresh port: the old one stays"),
+    }
+}
+
+/// The next item of a queue that may not be there.
+async fn receive<T>(queue: Option<&mut mpsc::Receiver<T>>) -> Option<T> {
+    match queue {
+        Some(queue) => queue.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,175 @@
+//! Datagrams to whole frames: `reassemble -> open`, with the arrival log that feedback is made of. Sans-IO.
+
+use std::collections::VecDeque;
+
+use visavis_proto::{
+    cc::feedback::ArrivalLog,
+    e2ee::Opener,
+    ids::StreamId,
+    media::{
+        loss::{HopLoss, LossCounter},
+        reassemble::{Config, LossCause, LostFrames, Reassembler, ReceivedFrame},
+    },
+    signal::clock::ClockSync,
+    time::Timestamp,
+    wire::{control::StreamKind, feedback::Feedback, media::Packet},
+};
+
+use crate::{
+    pipeline::recv::IncomingFrame,
+    stats::record::{Drop, Fate, FrameRecord, Media, Side},
+};
+
+/// What one device receives in one call.
+#[derive(Debug)]
+pub struct Downlink {
+    streams: Vec<Incoming>,
+    arrivals: ArrivalLog,
+    loss: LossCounter,
+    unknown: u64,
+    output: VecDeque<Output>,
+}
+
+/// What comes out.
+#[derive(Debug)]
+pub enum Output {
+    /// A whole frame.
+    Frame(IncomingFrame),
+    /// Pictures that will not come.
+    LostPictures(LostFrames),
+    /// The fate of a frame that ends here.
+    Record(FrameRecord),
+}
+
+/// One stream.
+#[derive(Debug)]
+struct Incoming {
+    id: StreamId,
+    index: u8,
+    media: Media,
+    reassembler: Reassembler,
+    opener: Opener,
+}
+
+impl Downlink {
+    /// Receives these streams: the relay's number, the sender's index and the kind.
+    pub fn new(streams: impl IntoIterator<Item = (StreamId, u8, StreamKind)>) -> Self {
+        let streams = streams.into_iter().filter_map(|(id, index, kind)| {
+            let (media, config) = match kind {
+                StreamKind::Microphone => (Media::Audio, Config::AUDIO),
+                StreamKind::Camera => (Media::Video, Config::VIDEO),
+                StreamKind::Unspecified => return None,
+            };
+            Some(Incoming { id, index, media, reassembler: Reassembler::new(config), opener: Opener::default() })
+        });
+        Self {
+            streams: streams.collect(),
+            arrivals: ArrivalLog::default(),
+            loss: LossCounter::new(),
+            unknown: 0,
+            output: VecDeque::new(),
+        }
+    }
+
+    /// Takes a media packet.
+    pub fn handle_packet(&mut self, packet: &Packet<'_>, clocks: &ClockSync, now: Timestamp) {
+        let belongs = |stream: &&mut Incoming| {
+            stream.id == packet.hop.stream
+                && stream.index == packet.frame.stream_index
+                && (stream.media == Media::Audio) == packet.frame.audio
+        };
+        let Some(stream) = self.streams.iter_mut().find(belongs) else {
+            self.unknown += 1;
+            return;
+        };
+        self.arrivals.record(packet.hop.sequence, now);
+        self.loss.handle_packet(packet.hop.sequence);
+        stream.reassembler.handle_packet(packet, now);
+        stream.drain(clocks, &mut self.output);
+    }
+
+    /// Gives up what waited too long.
+    pub fn handle_timeout(&mut self, clocks: &ClockSync, now: Timestamp) {
+        for stream in &mut self.streams {
+            stream.reassembler.handle_timeout(now);
+            stream.drain(clocks, &mut self.output);
+        }
+    }
+
+    /// When there is something to give up or to report.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let streams = self.streams.iter().filter_map(|stream| stream.reassembler.poll_timeout());
+        streams.chain(self.arrivals.poll_timeout()).min()
+    }
+
+    /// The feedback that is due.
+    pub fn poll_feedback(&mut self, now: Timestamp) -> Option<Feedback> {
+        self.arrivals.poll_feedback(now)
+    }
+
+    /// The next frame or fate.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.output.pop_front()
+    }
+
+    /// Packets of this hop since the last call of this.
+    pub fn take_loss(&mut self) -> HopLoss {
+        self.loss.take_window()
+    }
+}
+
+impl Incoming {
+    fn drain(&mut self, clocks: &ClockSync, output: &mut VecDeque<Output>) {
+        // Losses first: a frame that comes out may have waited for the verdict on one before it.
+        while let Some(lost) = self.reassembler.poll_loss() {
+            let cause = match lost.cause {
+                LossCause::Lost => Drop::Lost,
+                LossCause::DroppedByHop => Drop::DroppedByHop,
+                LossCause::Late => Drop::Late,
+                LossCause::ReferenceMissing(_) => Drop::ReferenceMissing,
+                LossCause::Overflow => Drop::Overflow,
+            };
+            for number in lost.first.0..=lost.last.0 {
+                let record = FrameRecord::new(Side::Receiver, self.media, Fate::Dropped(cause));
+                output.push_back(Output::Record(FrameRecord { frame: Some(number), ..record }));
+            }
+            if self.media == Media::Video {
+                output.push_back(Output::LostPictures(lost));
+            }
+        }
+        while let Some(frame) = self.reassembler.poll_frame() {
+            output.push_back(self.open(frame, clocks));
+        }
+    }
+
+    fn open(&mut self, mut frame: ReceivedFrame, clocks: &ClockSync) -> Output {
+        let record = describe(self.media, &frame, clocks);
+        match self.opener.open(&frame.header, &mut frame.payload) {
+            Ok(()) => Output::Frame(IncomingFrame { header: frame.header, payload: frame.payload, record }),
+            Err(_) => Output::Record(FrameRecord { fate: Fate::Dropped(Drop::Forged), ..record }),
+        }
+    }
+}
+
+/// The stage times of a frame that has just become whole, by this device's clock.
+fn describe(media: Media, frame: &ReceivedFrame, clocks: &ClockSync) -> FrameRecord {
+    let captured = clocks.to_local(frame.header.capture_time).unwrap_or(frame.header.capture_time);
+    let after = |us: u32| Some(captured.as_nanos().saturating_add(u64::from(us) * 1_000));
+    let bound = clocks.bound().unwrap_or_default();
+    FrameRecord {
+        frame: Some(frame.header.number.0),
+        capture: Some(frame.header.capture_number),
+        captured_ns: Some(captured.as_nanos()),
+        encoded_ns: after(frame.header.encoded_after_us),
+        sent_ns: after(frame.sent_after_us),
+        relay_received_ns: frame.relayed.and_then(|stamp| after(stamp.received_after_us)),
+        relay_sent_ns: frame.relayed.and_then(|stamp| after(stamp.received_after_us.saturating_add(stamp.held_us))),
+        received_ns: Some(frame.received.as_nanos()),
+        bytes: frame.header.bytes,
+        packets: frame.header.packets,
+        layer: frame.header.layer,
+        key: frame.header.key,
+        clock_bound_ns: u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX),
+        ..FrameRecord::new(Side::Receiver, media, Fate::Shown)
+    }
+}

@@ -1,0 +1,163 @@
+//! One live call's media on the network thread: its uplink, its downlink, and the queues to and from the stages.
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use visavis_proto::{
+    ids::CallId,
+    media::gate::RecoveryRequest,
+    signal::{call::Connected, clock::ClockSync},
+    time::Timestamp,
+    units::Bitrate,
+    wire::{control::StreamOffer, media::Packet},
+};
+
+use super::{
+    downlink::{Downlink, Output},
+    uplink::Uplink,
+};
+use crate::{
+    pipeline::{
+        control::SendControl,
+        recv::{IncomingFrame, ToDecode},
+        send::EncodedFrame,
+    },
+    stats::{
+        self,
+        record::{Drop, Fate, FrameRecord, Media as Kind, Note},
+    },
+};
+
+/// Where a call's media comes from and goes to: the network's ends of the stages' queues.
+#[derive(Debug)]
+pub struct Ports {
+    /// What this device will publish.
+    pub offers: Vec<StreamOffer>,
+    /// Encoded sound.
+    pub sound: mpsc::Receiver<EncodedFrame>,
+    /// Encoded pictures.
+    pub pictures: mpsc::Receiver<EncodedFrame>,
+    /// Sound to decode.
+    pub sound_out: mpsc::Sender<IncomingFrame>,
+    /// Pictures to decode.
+    pub pictures_out: mpsc::Sender<ToDecode>,
+    /// Pleas of the picture stage, as soon as there is a call to send them in.
+    pub recover: mpsc::Receiver<RecoveryRequest>,
+    /// Tells the encoders when and how much.
+    pub control: SendControl,
+    /// Pictures and sound together.
+    pub target: Bitrate,
+    /// Where fates are told.
+    pub stats: stats::Sender,
+}
+
+/// A live call's media.
+#[derive(Debug)]
+pub struct Media {
+    /// Which call.
+    pub call: CallId,
+    /// The queues.
+    pub ports: Ports,
+    /// Out.
+    pub uplink: Uplink,
+    downlink: Downlink,
+    noted: Timestamp,
+    feedback: Option<Bytes>,
+}
+
+impl Media {
+    /// The call went live: the encoders may begin.
+    pub fn new(connected: &Connected, ports: Ports, now: Timestamp) -> Self {
+        let published = connected.published.iter().map(|stream| (stream.index, stream.id)).collect();
+        let received = connected.received.iter().map(|stream| (stream.id, stream.index, stream.kind));
+        ports.control.set_live(true);
+        Self {
+            call: connected.call,
+            uplink: Uplink::new(published, ports.target),
+            downlink: Downlink::new(received),
+            ports,
+            noted: now,
+            feedback: None,
+        }
+    }
+
+    /// Takes a media packet.
+    pub fn handle_packet(&mut self, packet: &Packet<'_>, clocks: &ClockSync, now: Timestamp) {
+        self.downlink.handle_packet(packet, clocks, now);
+        self.pass_on();
+    }
+
+    /// Gives up what waited too long, and makes the reports that are due.
+    pub fn handle_timeout(&mut self, clocks: &ClockSync, now: Timestamp) {
+        self.downlink.handle_timeout(clocks, now);
+        self.pass_on();
+        if let Some(feedback) = self.downlink.poll_feedback(now) {
+            self.feedback = Some(feedback.encode().into());
+        }
+        if now.since(self.noted) >= NOTE_INTERVAL {
+            self.noted = now;
+            let loss = self.downlink.take_loss();
+            self.ports.stats.note(Note::Packets { received: loss.received, lost: loss.lost });
+        }
+    }
+
+    /// The next datagram that may leave: feedback, then sound, then pictures.
+    pub fn poll_datagram(&mut self, now: Timestamp) -> Option<Bytes> {
+        let datagram = self.feedback.take().or_else(|| self.uplink.poll_datagram(now));
+        while let Some(record) = self.uplink.poll_record() {
+            self.ports.stats.record(record);
+        }
+        datagram
+    }
+
+    /// Tells the encoders whether another picture fits.
+    pub fn update_gate(&mut self, now: Timestamp) {
+        let may_encode = self.uplink.may_encode(now);
+        self.ports.control.set_may_encode(may_encode);
+    }
+
+    /// When something is due.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let times = [self.uplink.poll_timeout(), self.downlink.poll_timeout(), Some(self.noted + NOTE_INTERVAL)];
+        times.into_iter().flatten().min()
+    }
+
+    /// The call is over: the encoders stop, and the stages end as their queues close.
+    pub fn finish(mut self, now: Timestamp) {
+        self.ports.control.set_live(false);
+        let loss = self.downlink.take_loss();
+        self.ports.stats.note(Note::Packets { received: loss.received, lost: loss.lost });
+        self.ports.stats.note(Note::Over { at: now });
+    }
+
+    /// Frames to the decoders, fates to the collector.
+    fn pass_on(&mut self) {
+        while let Some(output) = self.downlink.poll_output() {
+            match output {
+                Output::Record(record) => self.ports.stats.record(record),
+                Output::LostPictures(lost) => {
+                    // A full queue loses the news, and the gate finds the hole by the next frame's references.
+                    let _ = self.ports.pictures_out.try_send(ToDecode::Lost(lost));
+                }
+                Output::Frame(frame) if frame.record.media == Kind::Video => {
+                    let record = frame.record.clone();
+                    if self.ports.pictures_out.try_send(ToDecode::Frame(frame)).is_err() {
+                        self.dropped(record);
+                    }
+                }
+                Output::Frame(frame) => {
+                    let record = frame.record.clone();
+                    if self.ports.sound_out.try_send(frame).is_err() {
+                        self.dropped(record);
+                    }
+                }
+            }
+        }
+    }
+
+    fn dropped(&self, record: FrameRecord) {
+        self.ports.stats.record(FrameRecord { fate: Fate::Dropped(Drop::DecodeQueueFull), ..record });
+    }
+}
+
+/// How often the share of lost packets is told to the collector.
+const NOTE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);

@@ -1,0 +1,238 @@
+//! Getting in: connecting to a relay, registering, logging in, enrolling a device.
+
+use std::{io, sync::Arc, time::Duration};
+
+use quinn::{Connection, ConnectionError, Endpoint};
+use visavis_proto::{
+    ids::AccountKey,
+    wire::{
+        control::{self, Device, DeviceList, LoggedIn, Welcome, client, relay},
+        link::Link,
+    },
+};
+
+use super::{
+    control::{Control, Error as ControlError},
+    tls::{Refusal, WrongPin, client_config},
+    transport::Network,
+};
+use crate::{
+    identity::{self, Key},
+    opaque,
+};
+
+/// How long a relay may take to answer a connection attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why one did not get in.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The host's name means nothing here, or no socket can be opened.
+    #[error("cannot reach {link}: {source}. Check the link's host name and this machine's network")]
+    Address {
+        /// The relay without its secrets.
+        link: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Nothing answers.
+    #[error(
+        "no answer from the relay at {0} within {seconds} s: check that it is running, that the link's host and port are right, \
+         and that no firewall between here and there drops UDP",
+        seconds = CONNECT_TIMEOUT.as_secs()
+    )]
+    Unreachable(String),
+    /// The relay's key is not the promised one.
+    #[error(transparent)]
+    WrongPin(#[from] WrongPin),
+    /// TLS or QUIC failed.
+    #[error("the relay at {0} refused the connection: {1}")]
+    Handshake(String, String),
+    /// This device's key cannot be used.
+    #[error("this device's key cannot be used: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The relay does not know this device.
+    #[error(
+        "the relay at {0} does not know this device: it was revoked, or the relay was set up anew. Join again \
+         (visavis join LINK --name YOU --existing)"
+    )]
+    NotEnrolled(String),
+    /// The device is enrolled already.
+    #[error("this device is enrolled as {0} already")]
+    AlreadyEnrolled(String),
+    /// The relay refused, or spoke nonsense.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The password exchange failed.
+    #[error(transparent)]
+    Opaque(#[from] opaque::Error),
+    /// A key failed.
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+}
+
+/// A connection on which the relay knows who one is.
+#[derive(Debug)]
+pub struct Session {
+    /// Its socket; kept so that it can be rebound when the network changes.
+    pub endpoint: Endpoint,
+    /// QUIC.
+    pub connection: Connection,
+    /// The control stream.
+    pub control: Control,
+    /// Who one is.
+    pub welcome: Welcome,
+}
+
+impl Session {
+    /// Leaves in good order: what was said is delivered, and the relay knows at once.
+    pub async fn leave(mut self) {
+        self.control.writer.finish().await;
+        self.connection.close(0u32.into(), b"bye");
+        self.endpoint.wait_idle().await;
+    }
+}
+
+/// What a person answers when they join.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The name to register, or to log in as.
+    pub name: String,
+    /// Never stored.
+    pub password: zeroize::Zeroizing<String>,
+    /// What to call this device.
+    pub device_name: String,
+    /// Unix time in milliseconds, for the device list.
+    pub now_ms: u64,
+}
+
+/// Connects with an enrolled device.
+///
+/// # Errors
+///
+/// Any [`Error`]; [`Error::NotEnrolled`] if the relay does not know the device.
+pub async fn connect(network: &Network, link: &Link, device: &Key) -> Result<Session, Error> {
+    let (endpoint, connection) = dial(network, link, device).await?;
+    match Control::open(&connection).await? {
+        (control, relay::Body::Welcome(welcome)) => Ok(Session { endpoint, connection, control, welcome }),
+        (_, relay::Body::Greeting(_)) => Err(Error::NotEnrolled(place(link))),
+        (_, other) => Err(unexpected(&other)),
+    }
+}
+
+/// Registers a new person with the link's invite and enrols this device as their first.
+///
+/// # Errors
+///
+/// Any [`Error`].
+pub async fn register(network: &Network, link: &Link, device: &Key, who: &Credentials) -> Result<Session, Error> {
+    let (endpoint, connection, mut control) = introduce(network, link, device).await?;
+    let (registration, request) = opaque::Registration::start(&who.password)?;
+    let start = control::RegisterStart {
+        name: who.name.clone(),
+        invite: link.token.map(|token| token.to_vec()).unwrap_or_default(),
+        opaque: request,
+    };
+    let reply = match control.request(client::Body::RegisterStart(start)).await? {
+        relay::Body::RegisterReply(reply) => reply,
+        other => return Err(unexpected(&other)),
+    };
+    let (upload, export_key) = registration.finish(&reply.opaque)?;
+    let account = Key::generate()?;
+    let list = DeviceList { version: 1, devices: vec![this_device(device, who)] };
+    let finish = control::RegisterFinish {
+        opaque: upload,
+        account_key: account.public().to_vec(),
+        sealed_account_key: account.seal(&export_key)?,
+        devices: Some(account.sign_devices(&list)),
+    };
+    match control.request(client::Body::RegisterFinish(finish)).await? {
+        relay::Body::Welcome(welcome) => Ok(Session { endpoint, connection, control, welcome }),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Logs in with name and password and enrols this device beside the person's others.
+///
+/// # Errors
+///
+/// Any [`Error`]; [`opaque::Error::WrongPassword`] for a wrong password and for an unknown name alike.
+pub async fn enrol(network: &Network, link: &Link, device: &Key, who: &Credentials) -> Result<Session, Error> {
+    let (endpoint, connection, mut control) = introduce(network, link, device).await?;
+    let (logged_in, account) = log_in(&mut control, who).await?;
+    let devices = account.add_device(&logged_in.devices.unwrap_or_default(), this_device(device, who))?;
+    match control.request(client::Body::Enrol(control::Enrol { devices: Some(devices) })).await? {
+        relay::Body::Welcome(welcome) => Ok(Session { endpoint, connection, control, welcome }),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Proves the password; answers the account's key, which only the password opens.
+async fn log_in(control: &mut Control, who: &Credentials) -> Result<(LoggedIn, Key), Error> {
+    let (login, request) = opaque::Login::start(&who.password)?;
+    let start = control::LoginStart { name: who.name.clone(), opaque: request };
+    let reply = match control.request(client::Body::LoginStart(start)).await? {
+        relay::Body::LoginReply(reply) => reply,
+        other => return Err(unexpected(&other)),
+    };
+    let (finish, export_key) = login.finish(&reply.opaque)?;
+    match control.request(client::Body::LoginFinish(control::LoginFinish { opaque: finish })).await? {
+        relay::Body::LoggedIn(logged_in) => {
+            let account = Key::unseal(&logged_in.sealed_account_key, &export_key)?;
+            Ok((logged_in, account))
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Connects with a device that the relay is not supposed to know yet.
+async fn introduce(network: &Network, link: &Link, device: &Key) -> Result<(Endpoint, Connection, Control), Error> {
+    let (endpoint, connection) = dial(network, link, device).await?;
+    match Control::open(&connection).await? {
+        (control, relay::Body::Greeting(_)) => Ok((endpoint, connection, control)),
+        (_, relay::Body::Welcome(welcome)) => Err(Error::AlreadyEnrolled(welcome.name)),
+        (_, other) => Err(unexpected(&other)),
+    }
+}
+
+async fn dial(network: &Network, link: &Link, device: &Key) -> Result<(Endpoint, Connection), Error> {
+    let wrong = Refusal::default();
+    let tls = client_config(device, link.pin, Arc::clone(&wrong))?;
+    let address = |source| Error::Address { link: place(link), source };
+    let (endpoint, relay) = network.endpoint(link, tls).map_err(address)?;
+    let connecting = endpoint.connect(relay, &link.host).map_err(|error| address(io::Error::other(error)))?;
+    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+        Ok(Ok(connection)) => Ok((endpoint, connection)),
+        Err(_) | Ok(Err(ConnectionError::TimedOut)) => Err(Error::Unreachable(place(link))),
+        Ok(Err(error)) => match wrong.get() {
+            Some(&wrong) => Err(wrong.into()),
+            None => Err(Error::Handshake(place(link), error.to_string())),
+        },
+    }
+}
+
+fn this_device(device: &Key, who: &Credentials) -> Device {
+    Device { key: device.public().to_vec(), name: who.device_name.clone(), added_ms: who.now_ms }
+}
+
+/// The account key of a welcome.
+///
+/// # Errors
+///
+/// [`ControlError::Protocol`] if it is not a key.
+pub fn account_of(welcome: &Welcome) -> Result<AccountKey, Error> {
+    AccountKey::try_from(&welcome.account_key[..])
+        .map_err(|error| Error::Control(ControlError::Protocol(error.to_string())))
+}
+
+/// Host and port, without key and token.
+fn place(link: &Link) -> String {
+    format!("{}:{}", link.host, link.port)
+}
+
+fn unexpected(body: &relay::Body) -> Error {
+    // The body's own fields may hold secrets; its kind is enough.
+    let text = format!("{body:?}");
+    let kind = text.split('(').next().unwrap_or_default();
+    Error::Control(ControlError::Protocol(format!("{kind} does not belong here")))
+}

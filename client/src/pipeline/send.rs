@@ -1,0 +1,341 @@
+//! From the camera to the network thread: `captured -> gate -> encode -> queue`, and the same for sound.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use visavis_codec::{
+    Picture, h264,
+    opus::{self, FRAME_SAMPLES, SAMPLE_RATE_HZ},
+};
+use visavis_proto::{
+    ids::FrameNumber, time::Timestamp, units::Bitrate, wire::control::StreamKind, wire::media::References,
+};
+
+use super::control::SendControl;
+use crate::{
+    capture::{
+        sound,
+        video::{Captured, Pool},
+    },
+    chan::latest,
+    clock::Clock,
+    stats::{
+        self,
+        record::{Drop, Fate, FrameRecord, Media, Side},
+    },
+};
+
+/// Pictures between the encoder and the network thread: one that leaves and one that waits. More would be delay.
+pub const ENCODED_PICTURES: usize = 2;
+
+/// Blocks of sound between the encoder and the network thread: 80 ms, for a network thread that was not scheduled.
+pub const ENCODED_SOUND: usize = 8;
+
+/// The sender's index of its microphone.
+pub const MICROPHONE: u8 = 0;
+
+/// The sender's index of its camera.
+pub const CAMERA: u8 = 1;
+
+/// One encoded frame on its way to the network thread.
+#[derive(Debug, Clone)]
+pub struct EncodedFrame {
+    /// Sound or picture.
+    pub media: Media,
+    /// The sender's index of the stream.
+    pub stream_index: u8,
+    /// Count of encoded frames of the stream.
+    pub number: FrameNumber,
+    /// Decodes on its own.
+    pub key: bool,
+    /// No later frame refers to it.
+    pub discardable: bool,
+    /// Temporal layer.
+    pub layer: u8,
+    /// What it refers to.
+    pub references: References,
+    /// Count of captured frames.
+    pub capture_number: u32,
+    /// When it was captured, by this device's clock; for sound its first sample, the codec's look-ahead included.
+    pub captured: Timestamp,
+    /// When it was encoded.
+    pub encoded: Timestamp,
+    /// Pixels across and down; zeros for sound.
+    pub size: (u32, u32),
+    /// The coded bytes.
+    pub payload: Vec<u8>,
+}
+
+/// What is known of a freshly encoded picture.
+#[derive(Debug, Clone, Copy)]
+pub struct EncodedPicture {
+    /// Decodes on its own.
+    pub key: bool,
+    /// No later frame refers to it.
+    pub discardable: bool,
+    /// Temporal layer.
+    pub layer: u8,
+    /// What it refers to.
+    pub references: References,
+    /// Time that a model of an encoder wants to have taken; zero for an encoder that took it.
+    pub simulated: Duration,
+}
+
+/// Encodes pictures. A seam: H.264, or a model of it in a simulated world.
+pub trait Encoder: Send {
+    /// Encodes one picture into `out`, aiming at `target`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the log; the picture is then dropped and the next one is a keyframe.
+    fn encode(
+        &mut self,
+        picture: &Picture,
+        captured: Timestamp,
+        target: Bitrate,
+        keyframe: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<EncodedPicture, h264::Error>;
+}
+
+/// openh264 behind the seam.
+pub struct H264 {
+    encoder: h264::Encoder,
+    target: Bitrate,
+}
+
+impl H264 {
+    /// An encoder for pictures of `size` at `frames_per_second`.
+    ///
+    /// # Errors
+    ///
+    /// If openh264 refuses the size.
+    pub fn new(size: (u32, u32), frames_per_second: f64, target: Bitrate) -> Result<Self, h264::Error> {
+        let encoder = h264::Encoder::new(h264::EncoderConfig {
+            width: size.0,
+            height: size.1,
+            frames_per_second: frames_per_second as f32,
+            bitrate_bps: bits_per_second(target),
+            threads: ENCODER_THREADS,
+        })?;
+        Ok(Self { encoder, target })
+    }
+}
+
+/// One: a second thread saves less than it costs when two calls' ends share two cores, and it splits the picture into
+/// slices, which costs bits.
+const ENCODER_THREADS: u16 = 1;
+
+impl Encoder for H264 {
+    fn encode(
+        &mut self,
+        picture: &Picture,
+        captured: Timestamp,
+        target: Bitrate,
+        keyframe: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<EncodedPicture, h264::Error> {
+        if target != self.target {
+            self.encoder.set_bitrate(bits_per_second(target));
+            self.target = target;
+        }
+        let request = h264::FrameRequest { keyframe, qp: None, timestamp_us: captured.as_micros() };
+        let info = self.encoder.encode(picture, request, out)?;
+        Ok(EncodedPicture {
+            key: info.keyframe,
+            discardable: info.discardable,
+            layer: info.temporal_layer,
+            references: References::from_distances(info.references.distances()).unwrap_or_default(),
+            simulated: Duration::ZERO,
+        })
+    }
+}
+
+/// Everything the picture stage needs.
+pub struct PictureStage {
+    /// Where pictures come from.
+    pub cell: latest::Reader<Captured>,
+    /// Where used pictures go.
+    pub pool: Pool,
+    /// The encoder.
+    pub encoder: Box<dyn Encoder>,
+    /// The network side's wishes.
+    pub control: SendControl,
+    /// Time.
+    pub clock: Clock,
+    /// Where encoded frames go.
+    pub queue: mpsc::Sender<EncodedFrame>,
+    /// Where fates are told.
+    pub stats: stats::Sender,
+}
+
+/// Encodes the newest picture whenever the gate is open, until either end is gone.
+pub async fn encode_pictures(mut stage: PictureStage) {
+    let mut next = FrameNumber::default();
+    let mut waiting: Option<Captured> = None;
+    loop {
+        tokio::select! {
+            biased; // the newest picture is taken before an older one is encoded
+            newer = stage.cell.take() => {
+                let Some(newer) = newer else { return };
+                if let Some(older) = waiting.replace(newer) {
+                    stage.skip(older, Drop::NoBudget);
+                }
+            }
+            permit = ready(&stage.control, &stage.queue), if waiting.is_some() => {
+                let (Some(permit), Some(captured)) = (permit, waiting.take()) else { return };
+                if let Some(frame) = encode_one(&mut stage.encoder, &stage.control, &stage.clock, next, &captured).await {
+                    next = next.next();
+                    permit.send(frame);
+                    stage.pool.put(captured.picture);
+                } else {
+                    stage.skip(captured, Drop::EncodeFailed);
+                }
+            }
+        }
+    }
+}
+
+impl PictureStage {
+    /// Accounts for a picture that is not sent; before the call is live, nothing was to be sent.
+    fn skip(&self, captured: Captured, cause: Drop) {
+        if self.control.sending_video() {
+            self.stats.record(FrameRecord {
+                capture: Some(captured.number),
+                captured_ns: Some(captured.at.as_nanos()),
+                ..FrameRecord::new(Side::Sender, Media::Video, Fate::Dropped(cause))
+            });
+        }
+        self.pool.put(captured.picture);
+    }
+}
+
+/// The gate is open and the queue has room. `None` once the network side is gone.
+async fn ready(control: &SendControl, queue: &mpsc::Sender<EncodedFrame>) -> Option<mpsc::OwnedPermit<EncodedFrame>> {
+    control.gate().await;
+    queue.clone().reserve_owned().await.ok()
+}
+
+async fn encode_one(
+    encoder: &mut Box<dyn Encoder>,
+    control: &SendControl,
+    clock: &Clock,
+    number: FrameNumber,
+    captured: &Captured,
+) -> Option<EncodedFrame> {
+    let (target, keyframe) = control.next_picture(captured.at);
+    let mut payload = Vec::new();
+    match encoder.encode(&captured.picture, captured.at, target, keyframe, &mut payload) {
+        Ok(picture) => {
+            if !picture.simulated.is_zero() {
+                tokio::time::sleep(picture.simulated).await;
+            }
+            if picture.key {
+                control.keyframe_coded(captured.at);
+            }
+            Some(EncodedFrame {
+                media: Media::Video,
+                stream_index: CAMERA,
+                number,
+                key: picture.key,
+                discardable: picture.discardable,
+                layer: picture.layer,
+                references: picture.references,
+                capture_number: captured.number,
+                captured: captured.at,
+                encoded: clock.now(),
+                size: (captured.picture.width, captured.picture.height),
+                payload,
+            })
+        }
+        Err(error) => {
+            tracing::warn!(%error, capture = captured.number, "a picture could not be encoded");
+            control.want_keyframe();
+            None
+        }
+    }
+}
+
+/// Everything the sound stage needs.
+pub struct SoundStage {
+    /// Where blocks come from.
+    pub source: Box<dyn sound::Source>,
+    /// The encoder.
+    pub encoder: opus::Encoder,
+    /// The network side's wishes.
+    pub control: SendControl,
+    /// Time.
+    pub clock: Clock,
+    /// Where encoded blocks go.
+    pub queue: mpsc::Sender<EncodedFrame>,
+    /// Blocks lost between here and the network thread.
+    pub overflow: Arc<std::sync::atomic::AtomicU64>,
+}
+
+/// 10 ms.
+pub const BLOCK: Duration = Duration::from_millis(1_000 * FRAME_SAMPLES as u64 / SAMPLE_RATE_HZ as u64);
+
+/// Captures and encodes a block every 10 ms until the network side is gone. A muted microphone sends nothing.
+pub async fn encode_sound(mut stage: SoundStage) {
+    let lookahead = stage.encoder.lookahead_samples().unwrap_or(0) as u64;
+    let lookahead = Duration::from_nanos(lookahead * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ));
+    let mut block = [0; FRAME_SAMPLES];
+    let mut packet = [0; MAX_OPUS_BYTES];
+    let mut number = FrameNumber::default();
+    let mut due = stage.clock.now();
+    for capture_number in 0.. {
+        stage.source.read(&mut block);
+        due += BLOCK;
+        tokio::time::sleep_until(stage.clock.instant(due)).await;
+        if stage.queue.is_closed() {
+            return;
+        }
+        if !stage.control.sending_sound() {
+            continue;
+        }
+        let bytes = match stage.encoder.encode(&block, &mut packet) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::warn!(%error, "a block of sound could not be encoded");
+                continue;
+            }
+        };
+        let frame = EncodedFrame {
+            media: Media::Audio,
+            stream_index: MICROPHONE,
+            number,
+            key: true,
+            discardable: true,
+            layer: 0,
+            references: References::NONE,
+            capture_number,
+            captured: due - BLOCK - lookahead,
+            encoded: stage.clock.now(),
+            size: (0, 0),
+            payload: packet[..bytes].to_vec(),
+        };
+        number = number.next();
+        if stage.queue.try_send(frame).is_err() {
+            stage.overflow.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+/// The largest packet that Opus makes of one frame (RFC 6716 section 3.2.1).
+const MAX_OPUS_BYTES: usize = 1_275;
+
+/// What a device that sends these offers to publish.
+pub fn offers(sound: bool, pictures: bool) -> Vec<visavis_proto::wire::control::StreamOffer> {
+    let offer = |index: u8, kind: StreamKind| visavis_proto::wire::control::StreamOffer {
+        index: u32::from(index),
+        kind: kind.into(),
+    };
+    [sound.then(|| offer(MICROPHONE, StreamKind::Microphone)), pictures.then(|| offer(CAMERA, StreamKind::Camera))]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn bits_per_second(rate: Bitrate) -> u32 {
+    u32::try_from(rate.as_bps()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,45 @@
+//! Where pictures and sound end: recordings, or nowhere; the window and the speaker come later.
+
+pub mod record;
+
+use visavis_codec::Picture;
+use visavis_proto::time::Timestamp;
+
+use crate::capture::sound::Block;
+
+/// What is known of a picture that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// Count of captured pictures at the sender.
+    pub capture: u32,
+    /// Count of encoded pictures at the sender.
+    pub frame: u32,
+    /// When it was captured, by this device's clock.
+    pub captured: Timestamp,
+    /// When it is shown.
+    pub presented: Timestamp,
+}
+
+/// Shows pictures. A seam: a recording, a window, nothing. Must not block: it runs on the decode thread.
+pub trait PictureSink: Send {
+    /// Shows a picture.
+    fn show(&mut self, picture: &Picture, about: Shown);
+}
+
+/// Plays sound. A seam: a recording, a speaker, nothing. Must not block: it runs on the sound thread.
+pub trait SoundSink: Send {
+    /// Plays 10 ms.
+    fn play(&mut self, block: &Block);
+}
+
+/// Shows and plays nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Nowhere;
+
+impl PictureSink for Nowhere {
+    fn show(&mut self, _picture: &Picture, _about: Shown) {}
+}
+
+impl SoundSink for Nowhere {
+    fn play(&mut self, _block: &Block) {}
+}

@@ -1,0 +1,386 @@
+//! Turns records into the lines of `--stats`, the live line and the call report. Pure: records in, figures out.
+
+use std::{collections::BTreeMap, io::Write, time::Duration};
+
+use hdrhistogram::Histogram;
+use visavis_proto::time::Timestamp;
+
+use super::{
+    record::{Drop, Fate, FrameRecord, Media, Note, Side},
+    report::{self, Age, Audio, Direction, Frames, Report, Spread, Stage, Stages},
+};
+
+/// A gap between two shown pictures above this is a freeze.
+const FREEZE: Duration = Duration::from_millis(200);
+
+/// The names of the stages, in order.
+pub const STAGES: [&str; 6] = ["encode", "send", "relay", "receive", "decode", "present"];
+
+/// Sums of one call.
+#[derive(Debug)]
+pub struct Collector {
+    me: String,
+    peer: String,
+    accepted: Option<Timestamp>,
+    live: Option<Timestamp>,
+    over: Option<Timestamp>,
+    first_decoded: Option<Timestamp>,
+    delay: Distribution,
+    stages: [Distribution; 6],
+    age: Distribution,
+    mouth_to_ear: Distribution,
+    shown: u64,
+    shown_bytes: u64,
+    last_shown: Option<(Timestamp, Timestamp)>,
+    frozen: Duration,
+    longest_gap: Duration,
+    captures: Option<(u32, u32)>,
+    frames: Option<(u32, u32)>,
+    dropped: BTreeMap<Drop, u64>,
+    blocks: AudioBlocks,
+    window: Window,
+}
+
+/// Blocks of sound by how they came to be.
+#[derive(Debug, Default, Clone, Copy)]
+struct AudioBlocks {
+    played: u64,
+    concealed: u64,
+}
+
+/// The last second, for the live line.
+#[derive(Debug, Default)]
+struct Window {
+    shown: u64,
+    bytes: u64,
+    delay: Distribution,
+    stages: [Distribution; 6],
+    packets_received: u64,
+    packets_lost: u64,
+}
+
+/// One second of a call, for a person's eye and for machines.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Live {
+    /// Seconds since the call went live.
+    pub seconds: f64,
+    /// Median capture-to-shown delay.
+    pub delay_ms: f64,
+    /// The medians of its stages, in the order of [`STAGES`].
+    pub stages_ms: [f64; 6],
+    /// Pictures shown per second.
+    pub fps: f64,
+    /// Bits per second of shown pictures.
+    pub bitrate_bps: f64,
+    /// Share of downlink packets lost (0 to 1).
+    pub loss: f64,
+}
+
+impl Default for Collector {
+    fn default() -> Self {
+        Self {
+            me: String::new(),
+            peer: String::new(),
+            accepted: None,
+            live: None,
+            over: None,
+            first_decoded: None,
+            delay: Distribution::default(),
+            stages: Default::default(),
+            age: Distribution::default(),
+            mouth_to_ear: Distribution::default(),
+            shown: 0,
+            shown_bytes: 0,
+            last_shown: None,
+            frozen: Duration::ZERO,
+            longest_gap: Duration::ZERO,
+            captures: None,
+            frames: None,
+            dropped: BTreeMap::new(),
+            blocks: AudioBlocks::default(),
+            window: Window::default(),
+        }
+    }
+}
+
+impl Collector {
+    /// Takes one frame's record; `line` gets it as a JSON line if it is given.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `line` answers.
+    pub fn record(&mut self, record: &FrameRecord, line: Option<&mut dyn Write>) -> std::io::Result<()> {
+        match (record.side, record.media) {
+            (Side::Receiver, Media::Video) => self.received_video(record),
+            (Side::Receiver, Media::Audio) => {
+                if let (Fate::Shown, Some(captured), Some(presented)) =
+                    (record.fate, record.captured_ns, record.presented_ns)
+                {
+                    self.mouth_to_ear.add_nanos(presented.saturating_sub(captured));
+                }
+            }
+            (Side::Sender, _) => {}
+        }
+        match line {
+            None => Ok(()),
+            Some(out) => {
+                serde_json::to_writer(&mut *out, record)?;
+                out.write_all(b"\n")
+            }
+        }
+    }
+
+    /// Takes news that is not about one frame.
+    pub fn note(&mut self, note: Note) {
+        match note {
+            Note::Live { me, peer, accepted, at } => {
+                (self.me, self.peer) = (me, peer);
+                self.accepted.get_or_insert(accepted);
+                self.live.get_or_insert(at);
+            }
+            Note::Audio { played, recovered, concealed } => {
+                self.blocks.played += u64::from(played) + u64::from(recovered);
+                self.blocks.concealed += u64::from(concealed);
+            }
+            Note::Packets { received, lost } => {
+                self.window.packets_received += received;
+                self.window.packets_lost += lost;
+            }
+            Note::Over { at } => {
+                if self.over.is_none() {
+                    self.close_gap(at);
+                    self.over = Some(at);
+                }
+            }
+        }
+    }
+
+    /// The figures since the last call of this, `None` before the call is live.
+    pub fn live(&mut self, now: Timestamp, since: Duration) -> Option<Live> {
+        let live = self.live?;
+        let window = std::mem::take(&mut self.window);
+        let seconds = since.as_secs_f64().max(f64::EPSILON);
+        let packets = window.packets_received + window.packets_lost;
+        Some(Live {
+            seconds: now.since(live).as_secs_f64(),
+            delay_ms: window.delay.quantile_ms(0.5),
+            stages_ms: std::array::from_fn(|stage| window.stages[stage].quantile_ms(0.5)),
+            fps: window.shown as f64 / seconds,
+            bitrate_bps: window.bytes as f64 * 8.0 / seconds,
+            loss: if packets == 0 { 0.0 } else { window.packets_lost as f64 / packets as f64 },
+        })
+    }
+
+    /// The report, as known up to `now`.
+    pub fn report(&mut self, now: Timestamp, process: &str) -> Report {
+        self.note(Note::Over { at: now });
+        let (live, over) = (self.live.unwrap_or(now), self.over.unwrap_or(now));
+        let seconds = over.since(live).as_secs_f64();
+        let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
+        let span = |range: Option<(u32, u32)>| range.map_or(0, |(first, last)| u64::from(last - first) + 1);
+        let stage = |index: usize| Stage {
+            p50: self.stages[index].quantile_ms(0.5),
+            p99: self.stages[index].quantile_ms(0.99),
+        };
+        let blocks = self.blocks.played + self.blocks.concealed;
+        let direction = Direction {
+            from: self.peer.clone(),
+            to: self.me.clone(),
+            frame_delay_ms: self.delay.spread(),
+            stages_ms: Stages {
+                encode: stage(0),
+                send: stage(1),
+                relay: stage(2),
+                receive: stage(3),
+                decode: stage(4),
+                present: stage(5),
+            },
+            age_ms: Age { p50: self.age.quantile_ms(0.5), p95: self.age.quantile_ms(0.95) },
+            fps_shown: per_second(self.shown as f64),
+            freeze_share: per_second(self.frozen.as_secs_f64()),
+            longest_freeze_ms: self.longest_gap.as_secs_f64() * 1e3,
+            bitrate_bps: per_second(self.shown_bytes as f64 * 8.0),
+            frames: Frames {
+                captured: span(self.captures),
+                encoded: span(self.frames),
+                shown: self.shown,
+                dropped: self.dropped.iter().map(|(&cause, &count)| (cause_name(cause), count)).collect(),
+            },
+            audio: Audio {
+                mouth_to_ear_ms: Age {
+                    p50: self.mouth_to_ear.quantile_ms(0.5),
+                    p95: self.mouth_to_ear.quantile_ms(0.95),
+                },
+                concealed_share: if blocks == 0 { 0.0 } else { self.blocks.concealed as f64 / blocks as f64 },
+            },
+        };
+        let first = self.first_decoded.zip(self.accepted);
+        Report {
+            version: report::VERSION,
+            git: report::git(),
+            machine: report::machine(),
+            seconds,
+            accept_to_first_picture_ms: first.map(|(first, accepted)| first.since(accepted).as_secs_f64() * 1e3),
+            directions: vec![direction],
+            processes: vec![report::Process::this(process)],
+        }
+    }
+
+    fn received_video(&mut self, record: &FrameRecord) {
+        widen(&mut self.captures, record.capture);
+        widen(&mut self.frames, record.frame);
+        if let Some(decoded) = record.decoded_ns {
+            self.first_decoded.get_or_insert(Timestamp::from_nanos(decoded));
+        }
+        if let Fate::Dropped(cause) = record.fate {
+            *self.dropped.entry(cause).or_default() += 1;
+        }
+        let (Fate::Shown, Some(captured), Some(presented)) = (record.fate, record.captured_ns, record.presented_ns)
+        else {
+            return;
+        };
+        self.shown += 1;
+        self.shown_bytes += u64::from(record.bytes);
+        self.window.shown += 1;
+        self.window.bytes += u64::from(record.bytes);
+        self.delay.add_nanos(presented.saturating_sub(captured));
+        self.window.delay.add_nanos(presented.saturating_sub(captured));
+        let times = [
+            Some(captured),
+            record.encoded_ns,
+            record.sent_ns,
+            record.relay_sent_ns,
+            record.received_ns,
+            record.decoded_ns,
+            Some(presented),
+        ];
+        for (index, pair) in times.windows(2).enumerate() {
+            if let [Some(from), Some(to)] = pair {
+                self.stages[index].add_nanos(to.saturating_sub(*from));
+                self.window.stages[index].add_nanos(to.saturating_sub(*from));
+            }
+        }
+        let (captured, presented) = (Timestamp::from_nanos(captured), Timestamp::from_nanos(presented));
+        self.close_gap(presented);
+        self.last_shown = Some((captured, presented));
+    }
+
+    /// Accounts for the time that the last picture stayed on screen, until `now`. The wait for the first picture is
+    /// not a freeze: `accept_to_first_picture_ms` tells it.
+    fn close_gap(&mut self, now: Timestamp) {
+        let Some((captured, shown)) = self.last_shown else { return };
+        let gap = now.since(shown);
+        self.longest_gap = self.longest_gap.max(gap);
+        if gap > FREEZE {
+            self.frozen += gap;
+        }
+        // One sample every millisecond that the picture stayed; at least one, so that no picture is passed over.
+        let milliseconds = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX).clamp(1, 600_000);
+        for millisecond in 0..milliseconds {
+            self.age.add(shown.since(captured) + Duration::from_millis(millisecond));
+        }
+    }
+}
+
+/// As it appears in the JSON.
+fn cause_name(cause: Drop) -> String {
+    serde_json::to_value(cause).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn widen(range: &mut Option<(u32, u32)>, value: Option<u32>) {
+    if let Some(value) = value {
+        let (first, last) = range.get_or_insert((value, value));
+        (*first, *last) = ((*first).min(value), (*last).max(value));
+    }
+}
+
+/// Durations, to three digits, in bounded memory.
+#[derive(Debug)]
+struct Distribution(Histogram<u64>);
+
+impl Default for Distribution {
+    fn default() -> Self {
+        // One microsecond to ten minutes; what is longer counts as ten minutes.
+        Self(Histogram::new_with_bounds(1, 600_000_000, 3).expect("bounds and digits are in range"))
+    }
+}
+
+impl Distribution {
+    fn add(&mut self, duration: Duration) {
+        self.0.saturating_record(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    fn add_nanos(&mut self, nanos: u64) {
+        self.add(Duration::from_nanos(nanos));
+    }
+
+    fn quantile_ms(&self, quantile: f64) -> f64 {
+        if self.0.is_empty() { 0.0 } else { self.0.value_at_quantile(quantile) as f64 / 1e3 }
+    }
+
+    fn spread(&self) -> Spread {
+        Spread {
+            p50: self.quantile_ms(0.5),
+            p95: self.quantile_ms(0.95),
+            p99: self.quantile_ms(0.99),
+            max: if self.0.is_empty() { 0.0 } else { self.0.max() as f64 / 1e3 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn shown(capture: u32, captured_ms: u64, presented_ms: u64) -> FrameRecord {
+        FrameRecord {
+            frame: Some(capture),
+            capture: Some(capture),
+            captured_ns: Some(captured_ms * MS),
+            presented_ns: Some(presented_ms * MS),
+            bytes: 1_250,
+            ..FrameRecord::new(Side::Receiver, Media::Video, Fate::Shown)
+        }
+    }
+
+    #[test]
+    fn the_four_figures_come_from_the_same_pictures() {
+        let mut collector = Collector::default();
+        let at = |ms| Timestamp::from_nanos(ms * MS);
+        collector.note(Note::Live { me: "a".into(), peer: "b".into(), accepted: at(0), at: at(0) });
+        // Ten pictures 100 ms apart, 20 ms old when shown; the last stays for 500 ms.
+        for n in 0..10 {
+            let ms = u64::from(n) * 100;
+            collector.record(&shown(n, ms, ms + 20), None).expect("no writer");
+        }
+        collector.note(Note::Over { at: at(1_420) });
+        let report = collector.report(at(9_999), "test");
+        let direction = &report.directions[0];
+        assert_eq!((direction.from.as_str(), direction.to.as_str()), ("b", "a"));
+        assert!((direction.frame_delay_ms.p50 - 20.0).abs() < 0.1, "{:?}", direction.frame_delay_ms);
+        assert!((direction.longest_freeze_ms - 500.0).abs() < 0.1);
+        assert!((direction.freeze_share - 500.0 / 1_420.0).abs() < 0.001);
+        assert!((direction.fps_shown - 10.0 / 1.42).abs() < 0.01);
+        assert!((direction.bitrate_bps - 10_000.0 * 10.0 / 1.42).abs() < 1.0);
+        // 900 ms of ages spread over 20..120, 500 ms over 20..520.
+        assert!((60.0..100.0).contains(&direction.age_ms.p50), "{:?}", direction.age_ms);
+        assert!((400.0..500.0).contains(&direction.age_ms.p95), "{:?}", direction.age_ms);
+        assert_eq!((direction.frames.captured, direction.frames.shown), (10, 10));
+    }
+
+    #[test]
+    fn a_record_is_one_json_line_without_what_is_not_known() {
+        let mut out = Vec::new();
+        let record = FrameRecord {
+            capture: Some(3),
+            ..FrameRecord::new(Side::Sender, Media::Video, Fate::Dropped(Drop::NoBudget))
+        };
+        Collector::default().record(&record, Some(&mut out)).expect("memory");
+        let text = String::from_utf8(out).expect("JSON");
+        assert!(text.ends_with("\"fate\":{\"dropped\":\"no_budget\"}}\n"), "{text}");
+        assert!(!text.contains("sent_ns"));
+        assert_eq!(serde_json::from_str::<FrameRecord>(&text).expect("parses"), record);
+    }
+}

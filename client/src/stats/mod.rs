@@ -1,0 +1,67 @@
+//! What happened to every frame, and what that amounts to.
+//!
+//! Every thread that decides a frame's fate hands one [`record::FrameRecord`] to a bounded channel; one thread drains
+//! it, writes the JSON lines of `--stats`, and keeps the sums behind the live line and the call report.
+
+pub mod collector;
+pub mod record;
+pub mod report;
+pub mod run;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::sync::mpsc;
+
+use record::{FrameRecord, Note};
+
+/// Records between the threads that write them and the one that keeps them: four seconds of a call. When it is full
+/// the newest is lost and counted; a call never waits for its statistics.
+pub const RECORDS: usize = 2_048;
+
+/// What travels to the collector.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// One frame's fate.
+    Frame(FrameRecord),
+    /// Other news.
+    Note(Note),
+}
+
+/// Hands records to the collector. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    queue: mpsc::Sender<Item>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Sender {
+    /// One frame's fate.
+    pub fn record(&self, record: FrameRecord) {
+        self.send(Item::Frame(record));
+    }
+
+    /// Other news.
+    pub fn note(&self, note: Note) {
+        self.send(Item::Note(note));
+    }
+
+    /// Records that found no room.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, item: Item) {
+        if self.queue.try_send(item).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A queue of [`RECORDS`] records.
+pub fn channel() -> (Sender, mpsc::Receiver<Item>) {
+    let (queue, receiver) = mpsc::channel(RECORDS);
+    (Sender { queue, lost: Arc::default() }, receiver)
+}

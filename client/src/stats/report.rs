@@ -1,0 +1,191 @@
+//! The call report: one JSON form, versioned, written by `--report`.
+//!
+//! A client reports the direction it receives, for only the receiving end can tell a frame's delay; the demonstration
+//! and the bench put two such reports together. All delays are milliseconds between capture (the driver's hand-over;
+//! for sound the first sample of a block) and hand-over to the sink, of shown frames.
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `version` | 1; rises when a field changes its meaning |
+//! | `git` | the commit this was built from, or `unknown` |
+//! | `machine` | processor, cores, system |
+//! | `seconds` | from live to the end |
+//! | `accept_to_first_picture_ms` | from this person's accept, or from learning of the other's, to the first decoded picture |
+//! | `stages_ms` | `encode` captured to encoded; `send` to the last packet's hand-over to the socket; `relay` to the relay's forwarding; `receive` to the whole frame; `decode`; `present` to the sink |
+//! | `age_ms` | now minus capture time of the picture on screen, sampled every millisecond |
+//! | `freeze_share` | share of the time spent in gaps of more than 200 ms between shown pictures |
+//! | `bitrate_bps` | sealed bits of shown frames, per second |
+//! | `frames.dropped` | count by cause |
+//! | `mouth_to_ear_ms` | capture of a sample to its hand-over to the speaker, codec look-ahead included |
+//! | `concealed_share` | share of 10 ms blocks that were invented |
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// The current form.
+pub const VERSION: u32 = 1;
+
+/// A whole call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The commit this was built from.
+    pub git: String,
+    /// Processor, cores, system.
+    pub machine: String,
+    /// Live to end.
+    pub seconds: f64,
+    /// Accept to first remote picture decoded; absent if none came.
+    pub accept_to_first_picture_ms: Option<f64>,
+    /// One entry for each direction that is known.
+    pub directions: Vec<Direction>,
+    /// What it cost.
+    pub processes: Vec<Process>,
+}
+
+/// One direction of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Direction {
+    /// Who was seen and heard.
+    pub from: String,
+    /// Who saw and heard.
+    pub to: String,
+    /// Capture to shown.
+    pub frame_delay_ms: Spread,
+    /// The same by stages.
+    pub stages_ms: Stages,
+    /// Age of the picture on screen.
+    pub age_ms: Age,
+    /// Shown pictures per second.
+    pub fps_shown: f64,
+    /// Share of the time frozen (0 to 1).
+    pub freeze_share: f64,
+    /// The longest gap between two shown pictures.
+    pub longest_freeze_ms: f64,
+    /// Video payload of shown frames.
+    pub bitrate_bps: f64,
+    /// Counts.
+    pub frames: Frames,
+    /// Sound.
+    pub audio: Audio,
+}
+
+/// Four figures of a distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Spread {
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+/// Two figures of a distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Stage {
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+/// Two figures of a distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Age {
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+}
+
+/// Delay by stages.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Stages {
+    /// Captured to encoded.
+    pub encode: Stage,
+    /// To the socket.
+    pub send: Stage,
+    /// To the relay's forwarding.
+    pub relay: Stage,
+    /// To the whole frame at the receiver.
+    pub receive: Stage,
+    /// To the decoded picture.
+    pub decode: Stage,
+    /// To the sink.
+    pub present: Stage,
+}
+
+/// Frame counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Frames {
+    /// Captured at the sender, from the first to the last that was heard of.
+    pub captured: u64,
+    /// Encoded at the sender, likewise.
+    pub encoded: u64,
+    /// Shown.
+    pub shown: u64,
+    /// Not shown, by cause.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// Sound figures.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Audio {
+    /// First sample to speaker.
+    pub mouth_to_ear_ms: Age,
+    /// Share of blocks invented (0 to 1).
+    pub concealed_share: f64,
+}
+
+/// One process's cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// Which.
+    pub name: String,
+    /// User and system time.
+    pub cpu_seconds: f64,
+    /// Largest resident set.
+    pub peak_rss_bytes: u64,
+}
+
+impl Process {
+    /// This process so far; zeros where the system does not tell.
+    pub fn this(name: &str) -> Self {
+        let (cpu, peak_rss_bytes) = usage().unwrap_or_default();
+        Self { name: name.to_owned(), cpu_seconds: cpu.as_secs_f64(), peak_rss_bytes }
+    }
+}
+
+/// Processor, cores and system in one line.
+pub fn machine() -> String {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name").and_then(|rest| rest.split_once(':')))
+        .map_or("unknown processor", |(_, name)| name.trim());
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("{model}, {cores} cores, {} {}", std::env::consts::OS, std::env::consts::ARCH)
+}
+
+/// The commit this was built from.
+pub fn git() -> String {
+    option_env!("VISAVIS_GIT").unwrap_or("unknown").to_owned()
+}
+
+/// Processor time and peak resident set from `/proc`, in the kernel's usual 100 ticks a second.
+fn usage() -> Option<(Duration, u64)> {
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field, the program's name, may hold spaces; it ends at the last parenthesis.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some((Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND), kibibytes * 1_024))
+}
