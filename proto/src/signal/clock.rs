@@ -366,6 +366,16 @@ mod tests {
     }
 
     #[test]
+    fn a_better_estimate_is_approached_without_running_backwards() {
+        let mut world = World::new(0, 0.0);
+        world.run(20, || Some((60.0, 10.0)), |_| ());
+        let mut errors = Vec::new();
+        world.run(30, || Some((10.0, 10.0)), |error| errors.push(error));
+        assert!((20.0..26.0).contains(&errors[0]), "{} ms", errors[0]);
+        assert!(worst(&errors[2_000..]) < 0.5, "{} ms", worst(&errors[2_000..]));
+    }
+
+    #[test]
     fn drift_is_followed_for_ten_minutes() {
         for drift in [100.0, -100.0] {
             let mut random = noise(6);

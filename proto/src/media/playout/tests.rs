@@ -6,8 +6,9 @@ use super::*;
 #[derive(Debug)]
 struct Heard {
     stats: Stats,
-    /// Mean and largest milliseconds from capture to play.
+    /// Mean, least and largest milliseconds from capture to play.
     mean_ms: f64,
+    min_ms: f64,
     max_ms: f64,
     silent: u64,
 }
@@ -48,7 +49,7 @@ impl World {
     fn run(&mut self, time: Duration) -> Heard {
         let end = self.now + time;
         let before = self.playout.stats();
-        let (mut sum, mut count, mut max_ms, mut silent) = (0.0, 0u32, f64::MIN, 0);
+        let (mut sum, mut count, mut min_ms, mut max_ms, mut silent) = (0.0, 0u32, f64::MAX, f64::MIN, 0);
         let mut asked = 0;
         let mut ahead = Duration::ZERO;
         while self.now < end {
@@ -66,7 +67,8 @@ impl World {
                     self.played.push(number.0);
                     if let Some(capture) = capture.filter(|_| next == Some(number.0)) {
                         let delay = (self.now + ahead).nanos_from(capture) as f64 / 1e6;
-                        (sum, count, max_ms) = (sum + delay, count + 1, max_ms.max(delay));
+                        (sum, count) = (sum + delay, count + 1);
+                        (min_ms, max_ms) = (min_ms.min(delay), max_ms.max(delay));
                     }
                 }
                 Step::PlayWithFecOf { number, next_payload } => {
@@ -99,7 +101,7 @@ impl World {
             accelerated: after.accelerated - before.accelerated,
             expanded: after.expanded - before.expanded,
         };
-        Heard { stats, mean_ms: sum / f64::from(count.max(1)), max_ms, silent }
+        Heard { stats, mean_ms: sum / f64::from(count.max(1)), min_ms, max_ms, silent }
     }
 }
 
@@ -189,7 +191,7 @@ fn a_step_up_in_the_paths_delay_loses_no_sound() {
     let mut world = World::new(4_000, FRAME, |n| Some(if n < 1_000 { 20.0 } else { 80.0 }));
     world.run(ms(9_500));
     let step = world.run(ms(2_000));
-    assert_eq!((step.stats.late, step.stats.skipped), (0, 0), "{step:?}");
+    assert_eq!((step.stats.late, step.stats.skipped, step.stats.accelerated), (0, 0, 0), "{step:?}");
     assert!((5..=8).contains(&step.stats.concealed), "{step:?}");
     let after = world.run(ms(20_000));
     assert_eq!(after.stats.concealed, 0, "{after:?}");
@@ -229,6 +231,27 @@ fn a_muted_sender_is_silence_and_comes_back_whole() {
     assert_eq!((back.stats.concealed, back.stats.late, back.stats.skipped), (0, 0, 0), "{back:?}");
     assert!((25.0..=36.0).contains(&back.mean_ms), "{back:?}");
     assert!(world.played.contains(&500), "the first syllable is heard");
+}
+
+#[test]
+fn after_a_short_pause_the_buffer_is_there_again() {
+    let capture = |n: u32| START + ms(u64::from(n) * 10 + if n >= 500 { 60 } else { 0 });
+    // Every other frame comes 40 ms late, but not the one that ends the pause.
+    let mut world = World::captured(1_000, capture, |n| Some(if n % 2 == 1 { 60.0 } else { 20.0 }));
+    world.run(ms(4_900));
+    let pause = world.run(ms(1_000));
+    assert!(pause.min_ms >= 62.0, "{pause:?}");
+    assert!((5..=7).contains(&pause.stats.concealed), "{pause:?}");
+}
+
+#[test]
+fn a_sink_that_stood_still_catches_up() {
+    let mut world = World::new(1_500, FRAME, |_| Some(20.0));
+    world.run(ms(5_000));
+    world.now += ms(400);
+    let heard = world.run(ms(1_000));
+    assert!((35..=40).contains(&heard.stats.skipped), "{heard:?}");
+    assert!(heard.max_ms < 45.0, "{heard:?}");
 }
 
 #[test]

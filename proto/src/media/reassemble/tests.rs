@@ -168,6 +168,18 @@ fn what_the_hop_dropped_is_not_waited_for() {
 }
 
 #[test]
+fn what_needs_a_dropped_frame_goes_with_it_at_once() {
+    let mut reassembler = Reassembler::new(Config::VIDEO);
+    give_whole(&mut reassembler, &header(0, &[], 100), at(0));
+    give_whole(&mut reassembler, &header(2, &[1], 100), at(66));
+    let announcing = HopHeader { dropped: Some((FrameNumber(1), FrameNumber(1))), ..hop(0) };
+    give_with(&mut reassembler, &header(3, &[3], 2_000), announcing, at(99));
+    let root = LossCause::ReferenceMissing(FrameNumber(1));
+    assert_eq!(losses(&mut reassembler), [(1, 1, LossCause::DroppedByHop, false), (2, 2, root, true)]);
+    assert_eq!(reassembler.in_flight(), (2, 2_100));
+}
+
+#[test]
 fn a_packet_that_disagrees_is_refused() {
     let mut reassembler = Reassembler::new(Config::VIDEO);
     let key = header(0, &[], 2_000);
