@@ -5,8 +5,8 @@
 //! SentLog::handle_feedback <── Feedback ── ArrivalLog::poll_feedback
 //! ```
 //!
-//! Each packet is covered by two reports, so that one lost report loses nothing; what two reports in a row say did not
-//! come is lost.
+//! Each packet is covered by two reports, so that one lost report loses nothing, and a packet that was overtaken has
+//! until the second to come. What both say did not come is lost, or what one says if the other was lost itself.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -310,6 +310,19 @@ mod tests {
         assert!(sent.in_flight() <= DataSize::from_bytes(8 * SIZE.as_bytes()));
         let share = sent.loss_share().expect("much was settled");
         assert!((0.015..0.03).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn an_overtaken_packet_has_until_the_second_report() {
+        let (mut sent, mut arrived) = (SentLog::new(), ArrivalLog::new());
+        (0..4).for_each(|sequence| sent.sent(sequence, SIZE, at(0)));
+        [0, 3].iter().for_each(|&sequence| arrived.record(sequence, at(1_000)));
+        let acked = sent.handle_feedback(&report(&mut arrived, at(1_000)), at(2_000));
+        assert_eq!((acked.received.len(), acked.lost.len()), (2, 0));
+        arrived.record(1, at(1_500));
+        let acked = sent.handle_feedback(&report(&mut arrived, at(21_000)), at(22_000));
+        assert_eq!((acked.received[0].sequence, acked.lost), (1, vec![2]));
+        assert_eq!((sent.in_flight(), sent.loss_share()), (DataSize::ZERO, Some(0.25)));
     }
 
     #[test]

@@ -168,6 +168,17 @@ fn what_the_hop_dropped_is_not_waited_for() {
 }
 
 #[test]
+fn a_packet_cannot_announce_its_own_frame_or_later_ones_as_dropped() {
+    let mut reassembler = Reassembler::new(Config::VIDEO);
+    let announcing = HopHeader { dropped: Some((FrameNumber(0), FrameNumber(u32::MAX))), ..hop(0) };
+    give_with(&mut reassembler, &header(0, &[], 100), announcing, at(0));
+    give(&mut reassembler, &header(2, &[], 2_000), 0, at(33));
+    give_with(&mut reassembler, &header(1, &[1], 100), announcing, at(34));
+    assert_eq!(numbers(&mut reassembler), [0, 1]);
+    assert_eq!(reassembler.in_flight(), (1, 2_000));
+}
+
+#[test]
 fn what_needs_a_dropped_frame_goes_with_it_at_once() {
     let mut reassembler = Reassembler::new(Config::VIDEO);
     give_whole(&mut reassembler, &header(0, &[], 100), at(0));
