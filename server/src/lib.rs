@@ -9,8 +9,11 @@
 //! | [`core`] | decisions: presence, forwarding, limits; no socket, clock or lock |
 //! | [`net`] | quinn endpoint, one task per client, fan-out |
 //! | [`db`] | what is remembered; all SQL |
+//! | [`config`], [`cli`] | the binary: settings and commands |
 //! | [`identity`], [`opaque`] | the relay's key and certificate; passwords that it never sees |
 
+pub mod cli;
+pub mod config;
 pub mod core;
 pub mod db;
 pub mod identity;

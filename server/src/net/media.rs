@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use quinn::Connection;
 use visavis_proto::{
+    cc::feedback::ArrivalLog,
     time::Timestamp,
     wire::{
         clock::Pong,
@@ -18,7 +19,6 @@ use super::{
     session::{Outlet, Session},
 };
 use crate::core::{
-    feedback::{Arrivals, Reception},
     forward::{self, Verdict},
     limits::Bucket,
 };
@@ -30,7 +30,7 @@ const DATAGRAM_BURST: u32 = 2_000;
 /// Reads a client's datagrams until its connection ends.
 pub(super) async fn forward(shared: &Shared, connection: &Connection, session: &Session) {
     let mut limit = Bucket::new(DATAGRAMS_PER_SECOND, DATAGRAM_BURST, shared.clock.now());
-    let mut uplink = Uplink { shared, connection, session, arrivals: Arrivals::default(), reception: Reception::default() };
+    let mut uplink = Uplink { shared, connection, session, arrivals: ArrivalLog::new() };
     loop {
         let report = async {
             match uplink.arrivals.poll_timeout() {
@@ -56,7 +56,7 @@ pub(super) async fn forward(shared: &Shared, connection: &Connection, session: &
                 shared.stats.over_limit.add(1);
             }
         }
-        if let Some(feedback) = uplink.arrivals.poll(now) {
+        if let Some(feedback) = uplink.arrivals.poll_feedback(now) {
             let _ = connection.send_datagram(feedback.encode().into());
         }
         // A flood must not keep this thread from the other clients.
@@ -68,8 +68,7 @@ struct Uplink<'a> {
     shared: &'a Shared,
     connection: &'a Connection,
     session: &'a Session,
-    arrivals: Arrivals,
-    reception: Reception,
+    arrivals: ArrivalLog,
 }
 
 impl Uplink<'_> {
@@ -86,9 +85,8 @@ impl Uplink<'_> {
                 self.pass_on(packet, bytes.len(), now);
             }
             Datagram::Feedback(feedback) => {
-                let before = self.reception.missing;
-                self.reception.add(&feedback);
-                stats.reported_missing.add(self.reception.missing - before);
+                let lost = self.session.outlet.downlink().books.handle_feedback(&feedback, now);
+                stats.downlink_lost.add(lost);
             }
             Datagram::ClockPing(ping) => {
                 let pong = Pong { id: ping.id, received: now, sent: self.shared.clock.now() };
@@ -114,10 +112,12 @@ impl Uplink<'_> {
         let stamp = forward::stamp(packet.frame.capture_time, received, self.shared.clock.now());
         // The lock also keeps the order of sequence numbers and of sending the same.
         let mut downlink = outlet.downlink();
-        match downlink.decide(&packet.hop, &packet.frame, bytes, outlet.room(), stamp) {
+        match downlink.forward.decide(&packet.hop, &packet.frame, bytes, outlet.room(), stamp) {
             Verdict::Forward(hop) => {
                 let copy = Packet { hop, frame: packet.frame.clone(), payload: packet.payload };
-                let sent = outlet.connection.send_datagram(copy.encode().into());
+                let copy = copy.encode();
+                downlink.books.sent(hop.sequence, copy.len(), received);
+                let sent = outlet.connection.send_datagram(copy.into());
                 drop(downlink);
                 if sent.is_ok() {
                     stats.forwarded.add(1);

@@ -18,7 +18,7 @@ use visavis_proto::{
 };
 
 use super::stats::Stats;
-use crate::core::forward::Downlink;
+use crate::core::{feedback::Books, forward::Downlink};
 
 /// Control messages that wait for a client. A client that lets so many pile up does not read, and is disconnected:
 /// dropping single ones would leave it with a wrong picture of its calls.
@@ -51,7 +51,14 @@ pub(super) struct Outlet {
     pub connection: Connection,
     /// Nothing has been heard from it for a while: sending would only fill queues on the way.
     pub silent: AtomicBool,
-    downlink: Mutex<Downlink>,
+    downlink: Mutex<Link>,
+}
+
+/// A subscriber's hop, as the relay sends on it.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    pub forward: Downlink,
+    pub books: Books,
 }
 
 /// What a device may send, and to whom it goes: replaced as a whole when a call changes.
@@ -122,12 +129,12 @@ impl Outlet {
         if self.silent.load(Relaxed) { 0 } else { self.connection.datagram_send_buffer_space() }
     }
 
-    pub fn downlink(&self) -> MutexGuard<'_, Downlink> {
+    pub fn downlink(&self) -> MutexGuard<'_, Link> {
         self.downlink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn keep_only(&self, streams: &BTreeSet<StreamId>) {
-        self.downlink().keep_only(streams);
+        self.downlink().forward.keep_only(streams);
     }
 }
 

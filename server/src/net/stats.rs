@@ -53,8 +53,8 @@ counters! {
     packets_dropped,
     /// Frames dropped for a subscriber.
     frames_dropped,
-    /// Packets that subscribers reported missing.
-    reported_missing,
+    /// Media packets that subscribers' reports show to be lost.
+    downlink_lost,
     /// Control messages that came.
     requests,
     /// Requests refused.
