@@ -87,8 +87,13 @@ impl Client {
     /// Rings somebody. What becomes of it comes as events.
     pub async fn call(&self, callee: &str, ports: Ports) -> CallId {
         let call = CallId(rand::random());
-        self.command(Command::Call { callee: callee.to_owned(), call, ports }).await;
+        self.call_as(call, callee, ports).await;
         call
+    }
+
+    /// The same under an id that was drawn elsewhere, once: the seeded one of a simulated world.
+    pub async fn call_as(&self, call: CallId, callee: &str, ports: Ports) {
+        self.command(Command::Call { callee: callee.to_owned(), call, ports }).await;
     }
 
     /// Takes a ringing call.

@@ -315,7 +315,7 @@ impl Actor {
                 Some(frame) = receive(pictures) => self.send_frame(frame),
                 command = self.commands.recv() => match command {
                     None | Some(Command::Stop) => return Exit::Stop,
-                    Some(Command::Rebind) => rebind(&online.endpoint),
+                    Some(Command::Rebind) => self.rebind(&online.endpoint),
                     Some(command) => self.handle_command(command, online),
                 },
                 Some(request) = receive(pleas) => self.ask_for_recovery(request),
@@ -568,6 +568,13 @@ impl Actor {
         }
     }
 
+    fn rebind(&self, endpoint: &Endpoint) {
+        match self.network.rebind(endpoint) {
+            Ok(()) => tracing::info!("moved to a fresh port"),
+            Err(error) => tracing::warn!(%error, "no fresh port: the old one stays"),
+        }
+    }
+
     fn next_request(&mut self) -> u32 {
         let number = self.next_request;
         self.next_request = self.next_request.checked_add(1).unwrap_or(FIRST_REQUEST);
@@ -617,15 +624,6 @@ fn put(outgoing: &mpsc::Sender<Bytes>, request: u32, body: client::Body) -> bool
 fn send(connection: &Connection, datagram: Bytes) {
     if let Err(error) = connection.send_datagram(datagram) {
         tracing::trace!(%error, "a datagram was not sent");
-    }
-}
-
-fn rebind(endpoint: &Endpoint) {
-    let any = if endpoint.local_addr().is_ok_and(|address| address.is_ipv6()) { "[::]:0" } else { "0.0.0.0:0" };
-    let result = std::net::UdpSocket::bind(any).and_then(|socket| endpoint.rebind(socket));
-    match result {
-        Ok(()) => tracing::info!("moved to a fresh port"),
-        Err(error) => tracing::warn!(%error, "no fresh port: the old one stays"),
     }
 }
 

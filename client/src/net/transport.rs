@@ -18,10 +18,10 @@ use visavis_proto::wire::link::Link;
 pub enum Network {
     /// A UDP socket of the system, on any port.
     System,
-    /// A socket and a runtime that somebody made: the simulated world.
+    /// Sockets and a runtime that somebody made: the simulated world.
     Simulated {
-        /// Packets.
-        socket: Arc<dyn quinn::AsyncUdpSocket>,
+        /// Binds a fresh port; called once for each connection and each change of port.
+        bind: Arc<Bind>,
         /// Timers and tasks.
         runtime: Arc<dyn quinn::Runtime>,
         /// Makes connection ids repeatable.
@@ -30,6 +30,9 @@ pub enum Network {
         relay: SocketAddr,
     },
 }
+
+/// Makes a socket of a simulated world.
+pub type Bind = dyn Fn() -> std::io::Result<Arc<dyn quinn::AsyncUdpSocket>> + Send + Sync;
 
 impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -59,10 +62,10 @@ impl Network {
                 };
                 (Endpoint::client(any)?, address)
             }
-            Self::Simulated { socket, runtime, seed, relay } => {
+            Self::Simulated { bind, runtime, seed, relay } => {
                 let mut config = EndpointConfig::default();
                 config.rng_seed(Some(*seed));
-                let endpoint = Endpoint::new_with_abstract_socket(config, None, socket.clone(), runtime.clone())?;
+                let endpoint = Endpoint::new_with_abstract_socket(config, None, bind()?, runtime.clone())?;
                 (endpoint, *relay)
             }
         };
@@ -71,6 +74,22 @@ impl Network {
         config.transport_config(Arc::new(transport_config()));
         endpoint.set_default_client_config(config);
         Ok((endpoint, address))
+    }
+
+    /// Moves an endpoint of this network to a fresh local port.
+    ///
+    /// # Errors
+    ///
+    /// If no socket can be opened; the endpoint keeps its port.
+    pub fn rebind(&self, endpoint: &Endpoint) -> std::io::Result<()> {
+        match self {
+            Self::System => {
+                let v6 = endpoint.local_addr().is_ok_and(|address| address.is_ipv6());
+                let any: SocketAddr = if v6 { ([0u16; 8], 0).into() } else { ([0, 0, 0, 0], 0).into() };
+                endpoint.rebind(std::net::UdpSocket::bind(any)?)
+            }
+            Self::Simulated { bind, .. } => endpoint.rebind_abstract(bind()?),
+        }
     }
 }
 
