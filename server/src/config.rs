@@ -155,7 +155,9 @@ impl Config {
         match (&self.certificate, &self.key) {
             (Some(certificate), Some(key)) => Ok(Identity::from_files(certificate, key)?),
             (None, None) => Identity::load_or_create(folder).context("the relay has no identity without its key"),
-            _ => bail!("certificate and key belong together: set both, or neither for a certificate of the relay's own"),
+            _ => bail!(
+                "certificate and key belong together: set both, or neither for a certificate of the relay's own"
+            ),
         }
     }
 
@@ -224,8 +226,17 @@ mod tests {
         let uncommented: String =
             TEMPLATE.lines().filter_map(|line| line.strip_prefix("#= ")).map(|line| format!("{line}\n")).collect();
         let parsed: Config = toml::from_str(&uncommented).expect("every example is valid");
-        let Config { data: _, config: _, listen, public_host, certificate, key, open_registration, max_connections, log } =
-            parsed;
+        let Config {
+            data: _,
+            config: _,
+            listen,
+            public_host,
+            certificate,
+            key,
+            open_registration,
+            max_connections,
+            log,
+        } = parsed;
         assert!(listen.is_some() && public_host.is_some() && certificate.is_some() && key.is_some());
         assert!(open_registration.is_some() && max_connections.is_some() && log.is_some());
     }
@@ -237,7 +248,10 @@ mod tests {
         let flags = Config { data: Some(folder.path().into()), log: Some("debug".into()), ..Config::default() };
         std::fs::write(&file, "log = \"warn\"\npublic_host = \"relay.example.org\"\n").expect("write");
         let merged = flags.clone().with_file().expect("valid");
-        assert_eq!((merged.log.as_deref(), merged.public_host.as_deref()), (Some("debug"), Some("relay.example.org")));
+        assert_eq!(
+            (merged.log.as_deref(), merged.public_host.as_deref()),
+            (Some("debug"), Some("relay.example.org"))
+        );
         std::fs::write(&file, "lisen = \"[::]:1\"\n").expect("write");
         let error = format!("{:#}", flags.with_file().expect_err("a typing error"));
         assert!(error.contains("lisen") && error.contains("relay.toml"), "{error}");

@@ -45,9 +45,7 @@ pub fn check(
     bringer: DeviceKey,
 ) -> Result<DeviceList, Error> {
     let message = [DEVICE_LIST_CONTEXT, &signed.list].concat();
-    UnparsedPublicKey::new(&ED25519, account.0)
-        .verify(&message, &signed.signature)
-        .map_err(|_| Error::Signature)?;
+    UnparsedPublicKey::new(&ED25519, account.0).verify(&message, &signed.signature).map_err(|_| Error::Signature)?;
     let list = control::DeviceList::decode(&signed.list[..]).map_err(|_| Error::Malformed)?;
     let expected = match last {
         None => None,

@@ -225,7 +225,8 @@ mod tests {
     fn the_hop_header_is_the_subscribers_own() {
         let mut downlink = Downlink::default();
         pass(&mut downlink, &frame(0, &[]), QUEUE_BYTES);
-        let Verdict::Forward(header) = downlink.decide(&hop(900, 2), &frame(1, &[1]), 1_064, QUEUE_BYTES, STAMP) else {
+        let Verdict::Forward(header) = downlink.decide(&hop(900, 2), &frame(1, &[1]), 1_064, QUEUE_BYTES, STAMP)
+        else {
             panic!("there is room");
         };
         assert_eq!((header.stream, header.sequence, header.index), (STREAM, 3, 2));

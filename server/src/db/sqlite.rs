@@ -243,9 +243,7 @@ impl Store for Sqlite {
     }
 
     fn revision(&self) -> Answer<'_, i64> {
-        Box::pin(async move {
-            Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.watcher).await?)
-        })
+        Box::pin(async move { Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.watcher).await?) })
     }
 
     fn credentials(&self, folded_name: &str) -> Answer<'_, Option<Credentials>> {

@@ -44,11 +44,8 @@ pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint, mut stop: wa
 /// How long the handshake may take, or nothing if there is to be none. Charged before any cryptography.
 fn door(shared: &Shared, incoming: &Incoming, connections: usize) -> Option<Duration> {
     let now = shared.clock.now();
-    let admitted = shared
-        .doors
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .admit(incoming.remote_address().ip(), now);
+    let admitted =
+        shared.doors.lock().unwrap_or_else(PoisonError::into_inner).admit(incoming.remote_address().ip(), now);
     if !admitted || connections >= shared.config.max_connections {
         return None;
     }

@@ -12,7 +12,7 @@ use visavis_proto::{
     signal::relay_call::{Offer, Opening, Output, PersonId, Published, Switchboard},
     time::Timestamp,
     wire::control::{
-        CallData, CallState, CloseCode, Connected, EndReason, Incoming, MAX_PAGE, People, PeerPresence, RelayMessage,
+        CallData, CallState, CloseCode, Connected, EndReason, Incoming, MAX_PAGE, PeerPresence, People, RelayMessage,
         Stream, StreamOffer, relay::Body,
     },
 };
@@ -86,7 +86,6 @@ impl Hub {
     pub fn is_online(&self, device: DeviceKey) -> bool {
         self.sessions.contains_key(&device)
     }
-
 
     /// Says good-bye to everybody.
     pub fn close_all(&mut self, reason: CloseCode) {

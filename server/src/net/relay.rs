@@ -18,12 +18,7 @@ use tokio::{
     time::timeout,
 };
 use tracing::{error, info, warn};
-use visavis_proto::{
-    ids::DeviceKey,
-    signal::relay_call::PersonId,
-    time::Timestamp,
-    wire::control::CloseCode,
-};
+use visavis_proto::{ids::DeviceKey, signal::relay_call::PersonId, time::Timestamp, wire::control::CloseCode};
 
 use super::{
     endpoint,
@@ -177,10 +172,13 @@ impl Relay {
             rearm: Notify::new(),
             strangers: Arc::default(),
         });
+        // Asked before reading, so that no change falls between the two.
+        let revision = shared.store.revision().await?;
         shared.reload_people().await?;
         let (stop, stopped) = watch::channel(false);
         let accepting = tokio::spawn(endpoint::accept(shared.clone(), endpoint.clone(), stopped));
-        let keepers = vec![tokio::spawn(keep_time(shared.clone())), tokio::spawn(keep_people(shared.clone()))];
+        let keepers =
+            vec![tokio::spawn(keep_time(shared.clone())), tokio::spawn(keep_people(shared.clone(), revision))];
         let writer = tokio::spawn(keep_notes(shared.clone(), noted));
         Ok(Self { shared, endpoint, stop, accepting, keepers, writer })
     }
@@ -320,7 +318,6 @@ impl Shared {
             hub.revoke(revoked, now);
         });
     }
-
 }
 
 /// Calls time out.
@@ -347,16 +344,15 @@ async fn keep_time(shared: Arc<Shared>) {
 }
 
 /// Operators' commands write to the store while the relay runs.
-async fn keep_people(shared: Arc<Shared>) {
-    let mut known = None;
+async fn keep_people(shared: Arc<Shared>, mut known: i64) {
     loop {
         tokio::time::sleep(REVISION_INTERVAL).await;
         let result = async {
             let revision = shared.store.revision().await?;
-            if known.is_some_and(|known| known != revision) {
+            if known != revision {
                 shared.reload_people().await?;
+                known = revision;
             }
-            known = Some(revision);
             Ok::<_, db::Error>(())
         };
         if let Err(error) = result.await {

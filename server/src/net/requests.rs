@@ -336,9 +336,8 @@ impl Requests {
             client::Body::End(end) => {
                 self.in_call(request, &end.call, |hub, device, call, now| hub.switchboard.end(device, call, now))
             }
-            client::Body::Resume(resume) => {
-                self.in_call(request, &resume.call, |hub, device, call, now| hub.switchboard.resume(device, call, now))
-            }
+            client::Body::Resume(resume) => self
+                .in_call(request, &resume.call, |hub, device, call, now| hub.switchboard.resume(device, call, now)),
             client::Body::CallData(data) => self.data(request, data),
             client::Body::PeopleQuery(_) => {
                 self.shared.hub(|hub, _| hub.watch(&session, request, &self.shared.stats));
@@ -391,7 +390,9 @@ impl Requests {
         match done {
             Ok(()) => Ok(None),
             Err(Refusal::AnsweredElsewhere) => Ok(Some(hub::ended(call, EndReason::AnsweredElsewhere, None))),
-            Err(Refusal::NoSuchCall) => Err((ErrorCode::NoSuchCall, "there is no such call, or this device is not in it")),
+            Err(Refusal::NoSuchCall) => {
+                Err((ErrorCode::NoSuchCall, "there is no such call, or this device is not in it"))
+            }
             Err(Refusal::DuplicateCall) => Err((ErrorCode::BadRequest, "a call with this id exists already")),
         }
     }

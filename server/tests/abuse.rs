@@ -1,0 +1,151 @@
+//! What an unknown and a logged-in client can throw at a relay without anybody else noticing.
+
+mod support;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use support::{Client, account, device, relay};
+use visavis_proto::{
+    ids::{FrameNumber, StreamId},
+    time::Timestamp,
+    wire::{
+        control::{Accept, Call, StreamKind, StreamOffer, client, relay::Body},
+        datagram::Datagram,
+        media::{FrameHeader, HopHeader, Packet, References},
+    },
+};
+use visavis_relay::{RelayConfig, db::memory::Memory};
+
+/// Datagrams and messages of the two attackers together.
+const FLOOD: u32 = 1_000_000;
+
+fn sound(stream: u32, number: u32) -> Vec<u8> {
+    let hop = HopHeader {
+        stream: StreamId(stream),
+        sequence: number,
+        index: 0,
+        retransmission: false,
+        dropped: None,
+        sent_after_us: 0,
+        relayed: None,
+    };
+    let frame = FrameHeader {
+        stream_index: 0,
+        audio: true,
+        key: true,
+        recovery_point: false,
+        discardable: true,
+        layer: 0,
+        number: FrameNumber(number),
+        references: References::NONE,
+        capture_time: Timestamp::ZERO,
+        capture_number: number,
+        encoded_after_us: 0,
+        bytes: 160,
+        packets: 1,
+    };
+    Packet { hop, frame, payload: &[0x11; 160] }.encode()
+}
+
+/// A small generator (xorshift): repeatable nonsense.
+fn noise(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+/// Sends its share of a million bad datagrams, as fast as they go, and bad messages between them.
+async fn attack(client: &mut Client, count: u32, stream: u32) {
+    let mut state = 0x9e37_79b9_7f4a_7c15;
+    let good = sound(stream, 7);
+    for index in 0..count {
+        let mut bytes = good.clone();
+        match noise(&mut state) % 4 {
+            0 => {
+                let place = noise(&mut state) as usize % bytes.len();
+                bytes[place] ^= noise(&mut state) as u8;
+            }
+            1 => bytes.truncate(noise(&mut state) as usize % bytes.len()),
+            2 => bytes = sound(stream, noise(&mut state) as u32),
+            _ => bytes.iter_mut().for_each(|byte| *byte = noise(&mut state) as u8),
+        }
+        if client.connection.send_datagram_wait(bytes.into()).await.is_err() {
+            return;
+        }
+        if index % 1_000 == 0 {
+            // Out of order, unknown, for calls that are not theirs. The relay reads them at its own pace.
+            let body = match index / 1_000 % 3 {
+                0 => client::Body::Accept(Accept { call: vec![7; 16], streams: vec![], payload: vec![] }),
+                1 => client::Body::End(visavis_proto::wire::control::End { call: vec![1, 2, 3] }),
+                _ => client::Body::LoginFinish(visavis_proto::wire::control::LoginFinish { opaque: vec![0; 64] }),
+            };
+            let said = tokio::time::timeout(Duration::from_millis(1), client.say(body)).await;
+            drop(said);
+        }
+    }
+}
+
+/// Run it with `--release`: the flood is as fast as this machine makes datagrams.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_million_bad_packets_leave_a_live_call_undisturbed() {
+    let people = [
+        ("Ann", account(11).key, vec![device(1).1]),
+        ("Bo", account(12).key, vec![device(2).1]),
+        ("Mallory", account(13).key, vec![device(3).1]),
+    ];
+    let (relay, address) = relay(Arc::new(Memory::with_people(people)), RelayConfig::default()).await;
+    let mut one = Client::enrolled(address, &device(1)).await;
+    let mut two = Client::enrolled(address, &device(2)).await;
+    let streams = || vec![StreamOffer { index: 0, kind: StreamKind::Microphone.into() }];
+    let call = Call { call: vec![7; 16], callee: "Bo".into(), streams: streams(), payload: vec![] };
+    one.ask(client::Body::Call(call)).await;
+    let accept = Accept { call: vec![7; 16], streams: streams(), payload: vec![] };
+    let Body::Connected(connected) = two.ask(client::Body::Accept(accept)).await else { panic!("live") };
+    let from_one = connected.streams.iter().find(|stream| stream.device == device(1).1.to_vec()).expect("one each");
+    let stream = from_one.stream;
+
+    let mut insider = Client::enrolled(address, &device(3)).await;
+    let (mut outsider, _) = Client::hello(address, &device(4)).await;
+    let share = FLOOD / 2;
+    let floods = tokio::spawn(async move {
+        tokio::join!(attack(&mut insider, share, stream), attack(&mut outsider, share, stream));
+    });
+
+    // The call goes on: a sound packet each 10 ms, all of which must come, and soon.
+    let listener = tokio::spawn({
+        let connection = two.connection.clone();
+        async move {
+            let mut arrivals = Vec::new();
+            while let Ok(bytes) = connection.read_datagram().await {
+                if let Ok(Datagram::Media(packet)) = Datagram::decode(&bytes) {
+                    arrivals.push((packet.frame.number.0, Instant::now()));
+                }
+            }
+            arrivals
+        }
+    });
+    let mut sent = Vec::new();
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    while !floods.is_finished() {
+        tick.tick().await;
+        sent.push(Instant::now());
+        one.connection.send_datagram(sound(stream, sent.len() as u32 - 1).into()).expect("sent");
+    }
+    floods.await.expect("the attackers ran");
+    let stats = relay.stats();
+    assert_eq!(relay.calls(), 1);
+    relay.drain().await;
+    let arrivals = listener.await.expect("the listener ran");
+    let mut delays: Vec<_> = arrivals.iter().map(|&(number, at)| at - sent[number as usize]).collect();
+    delays.sort();
+    let late = delays[delays.len() * 99 / 100];
+    println!("{} of {} came, p99 {late:?}; {stats:?}", arrivals.len(), sent.len());
+    // The last ones may have been on their way when the relay went.
+    assert!(arrivals.len() + 10 >= sent.len(), "{} of {} came", arrivals.len(), sent.len());
+    assert!(arrivals.windows(2).all(|pair| pair[0].0 < pair[1].0), "nobody else's packets got in");
+    assert!(stats.malformed + stats.over_limit + stats.unroutable > 1_000);
+}
