@@ -1,1 +1,11 @@
-//! visavis-tests
+//! What the project's tests, checks and demonstration have in common.
+//!
+//! | module | role |
+//! |---|---|
+//! | [`real`] | real binaries on loopback: a relay process, people with profiles, calls |
+//! | [`demo`] | a whole call with real binaries, shown while it runs and summed up at its end |
+//! | [`sim`] | the simulated world: real relay, real clients, real quinn, in virtual time over seeded links |
+
+pub mod demo;
+pub mod real;
+pub mod sim;

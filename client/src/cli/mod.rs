@@ -23,6 +23,8 @@ use crate::{
     profile::{self, Profile},
 };
 
+pub use talk::describe as describe_live;
+
 /// Video calls through a relay of your own.
 #[derive(Debug, Parser)]
 #[command(name = "visavis", version, about, max_term_width = 100)]

@@ -156,8 +156,14 @@ pub struct Process {
 impl Process {
     /// This process so far; zeros where the system does not tell.
     pub fn this(name: &str) -> Self {
-        let (cpu, peak_rss_bytes) = usage().unwrap_or_default();
-        Self { name: name.to_owned(), cpu_seconds: cpu.as_secs_f64(), peak_rss_bytes }
+        let nothing = || Self { name: name.to_owned(), cpu_seconds: 0.0, peak_rss_bytes: 0 };
+        Self::of(name, "self").unwrap_or_else(nothing)
+    }
+
+    /// A process that still runs, by its number in `/proc` (or `self`); `None` where the system does not tell.
+    pub fn of(name: &str, pid: &str) -> Option<Self> {
+        let (cpu, peak_rss_bytes) = usage(pid)?;
+        Some(Self { name: name.to_owned(), cpu_seconds: cpu.as_secs_f64(), peak_rss_bytes })
     }
 }
 
@@ -178,13 +184,13 @@ pub fn git() -> String {
 }
 
 /// Processor time and peak resident set from `/proc`, in the kernel's usual 100 ticks a second.
-fn usage() -> Option<(Duration, u64)> {
+fn usage(pid: &str) -> Option<(Duration, u64)> {
     const TICKS_PER_SECOND: u64 = 100;
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field, the program's name, may hold spaces; it ends at the last parenthesis.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some((Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND), kibibytes * 1_024))
