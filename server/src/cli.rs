@@ -136,10 +136,11 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let relay = Relay::start(config.relay(), store.clone(), &identity, Socket::Udp(socket), Clock::real()).await?;
     let link = config.link(&identity, relay.local_addr()?);
     fs::write(folder.join(LINK), link.to_string()).context("cannot write to the data folder")?;
-    // The first line on standard output is also how scripts learn that the relay is ready.
-    say(&link)?;
+    // The first line on standard output is also how scripts learn that the relay is ready. They may close it then:
+    // that is no reason to stop.
+    let _ = say(&link);
     if nobody && config.open_registration != Some(true) {
-        say(&invite(store.as_ref(), &link, None, None, INVITE_TIME).await?)?;
+        let _ = say(&invite(store.as_ref(), &link, None, None, INVITE_TIME).await?);
         info!("nobody has registered yet: the second link lets the first person in, once, within 7 days");
     }
     info!(address = %relay.local_addr()?, data = %folder.display(), "ready");
@@ -244,6 +245,15 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<Sqlite>, Link)> {
 
 async fn open_store(folder: &Path) -> anyhow::Result<Arc<Sqlite>> {
     let file = folder.join(DATABASE);
+    // It holds password records: made for its owner alone before SQLite would make it for everybody.
+    let mut options = fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options.open(&file).with_context(|| format!("cannot write the database {}", file.display()))?;
     let store = Sqlite::open(&file).await.with_context(|| {
         format!("cannot open the database {}; if it is damaged, restore it from a backup", file.display())
     })?;

@@ -11,6 +11,9 @@ use visavis_proto::{DEFAULT_PORT, wire::link::Link};
 
 use crate::{RelayConfig, identity::Identity};
 
+/// 30 ms of a gigabit a second.
+const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+
 /// Name of the file in the data folder that is read unless another is named.
 const FILE: &str = "relay.toml";
 
@@ -77,7 +80,7 @@ impl Config {
         };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(self),
+            Err(error) if named.is_none() && is_absent(&error) => return Ok(self),
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot read the settings in {}", path.display()));
             }
@@ -177,12 +180,18 @@ impl Config {
             }
             bound => bound,
         };
-        bound.with_context(|| {
+        let socket = bound.with_context(|| {
             format!(
                 "cannot listen on UDP {address}; if another program has the port, stop it or choose another with \
                  --listen ADDRESS:PORT"
             )
-        })
+        })?;
+        // All clients share this socket: a burst of one must not push out another's packets. As large as the system
+        // allows; what it does not is no reason not to run.
+        let buffers = socket2::SockRef::from(&socket);
+        let _ = buffers.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+        let _ = buffers.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+        Ok(socket)
     }
 
     /// The link to a relay that listens on `local`.
@@ -200,6 +209,11 @@ impl Config {
             ..default
         }
     }
+}
+
+/// There is no such file, or no folder for it to be in; what is wrong with the folder is said when it is made.
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 /// What others can reach: where the socket listens everywhere, the address that packets to the world would leave from.

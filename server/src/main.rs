@@ -1,6 +1,9 @@
 //! The relay's binary: reads the command line, sets up the log, runs.
 
-use std::process::ExitCode;
+use std::{
+    io::{IsTerminal as _, stderr},
+    process::ExitCode,
+};
 
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
@@ -20,6 +23,6 @@ fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse().with_file()?;
     let filter = EnvFilter::try_new(arguments.log())
         .map_err(|error| anyhow::anyhow!("the log filter {:?} is wrong: {error}", arguments.log()))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(stderr().is_terminal()).with_writer(stderr).init();
     tokio::runtime::Runtime::new()?.block_on(arguments.run())
 }

@@ -24,10 +24,10 @@ pub type TokenHash = [u8; 32];
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database refused or failed.
-    #[error("the database failed: {0}")]
+    #[error(transparent)]
     Database(#[from] sqlx::Error),
     /// The database is from a later version, or is damaged.
-    #[error("the database cannot be brought up to date: {0}")]
+    #[error(transparent)]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// Something in it does not read as it was written.
     #[error("the database holds a damaged {0}")]

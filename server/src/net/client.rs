@@ -142,9 +142,11 @@ async fn listen(shared: &Shared, connection: &Connection, mut receive: RecvStrea
 
 /// Forwards media once somebody is logged in.
 async fn forward(shared: &Shared, connection: &Connection, mut joins: watch::Receiver<Option<Arc<Session>>>) {
-    let session = match joins.wait_for(Option::is_some).await {
-        Ok(session) => session.clone(),
-        Err(_) => None,
+    // Logging in goes first, or its first datagrams would count as a stranger's.
+    let session = tokio::select! {
+        biased;
+        joined = joins.wait_for(Option::is_some) => joined.ok().and_then(|session| session.clone()),
+        () = media::ignore(shared, connection) => None,
     };
     match session {
         Some(session) => media::forward(shared, connection, &session).await,

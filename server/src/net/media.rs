@@ -8,7 +8,7 @@ use visavis_proto::{
     time::Timestamp,
     wire::{
         clock::Pong,
-        control::{FramesDropped, RelayMessage, relay::Body},
+        control::{CloseCode, FramesDropped, RelayMessage, relay::Body},
         datagram::Datagram,
         media::Packet,
     },
@@ -16,7 +16,7 @@ use visavis_proto::{
 
 use super::{
     relay::Shared,
-    session::{Outlet, Session},
+    session::{Outlet, Session, code},
 };
 use crate::core::{
     forward::{self, Verdict},
@@ -27,9 +27,27 @@ use crate::core::{
 const DATAGRAMS_PER_SECOND: u32 = 4_000;
 const DATAGRAM_BURST: u32 = 2_000;
 
+/// Datagrams beyond that until the connection is closed: a client that is this far off is no client.
+const MAX_OVER_LIMIT: u32 = 10_000;
+
+/// The same before anybody has logged in, when there is nothing to send at all.
+const MAX_FROM_STRANGER: u32 = 1_000;
+
+/// Throws away what comes before anybody has logged in. Ends never, or with the connection.
+pub(super) async fn ignore(shared: &Shared, connection: &Connection) {
+    for _ in 0..MAX_FROM_STRANGER {
+        if connection.read_datagram().await.is_err() {
+            return;
+        }
+        shared.stats.from_strangers.add(1);
+    }
+    connection.close(code(CloseCode::Protocol), b"log in first");
+}
+
 /// Reads a client's datagrams until its connection ends.
 pub(super) async fn forward(shared: &Shared, connection: &Connection, session: &Session) {
     let mut limit = Bucket::new(DATAGRAMS_PER_SECOND, DATAGRAM_BURST, shared.clock.now());
+    let mut over_limit = 0;
     let mut uplink = Uplink { shared, connection, session, arrivals: ArrivalLog::new() };
     loop {
         let report = async {
@@ -54,6 +72,10 @@ pub(super) async fn forward(shared: &Shared, connection: &Connection, session: &
                 uplink.take(&datagram, now);
             } else {
                 shared.stats.over_limit.add(1);
+                over_limit += 1;
+            }
+            if over_limit > MAX_OVER_LIMIT {
+                return connection.close(code(CloseCode::Protocol), b"too many datagrams");
             }
         }
         if let Some(feedback) = uplink.arrivals.poll_feedback(now) {

@@ -37,6 +37,8 @@ counters! {
     turned_away,
     /// Sessions that began: a device was known or enrolled.
     sessions,
+    /// Datagrams that came before anybody had logged in.
+    from_strangers,
     /// Datagrams that came from logged-in clients.
     datagrams,
     /// Of these, beyond what one connection may send.

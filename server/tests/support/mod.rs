@@ -111,6 +111,18 @@ impl Client {
         (client, answer)
     }
 
+    /// The same, where the relay may not want to.
+    pub async fn try_hello(address: SocketAddr, device: &Device) -> Option<Self> {
+        let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).ok()?;
+        endpoint.set_default_client_config(client_config(device));
+        let connection = endpoint.connect(address, "relay").ok()?.await.ok()?;
+        let (mut send, receive) = connection.open_bi().await.ok()?;
+        let hello = client::Body::Hello(Hello { agent: "test".into() });
+        send.write_all(&framing::encode(&ClientMessage::new(1, hello))).await.ok()?;
+        let reader = framing::Reader::default();
+        Some(Self { connection, send, receive, reader, next_request: 2, _endpoint: endpoint })
+    }
+
     /// Connects as a device that is enrolled.
     pub async fn enrolled(address: SocketAddr, device: &Device) -> Self {
         let (client, answer) = Self::hello(address, device).await;

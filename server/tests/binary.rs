@@ -1,0 +1,110 @@
+//! The binary as an operator meets it: what it prints, how it stops, what it says when it cannot start.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::UdpSocket,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use visavis_proto::wire::link::Link;
+
+fn relay(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_visavis-relay"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("VISAVIS_RELAY_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("VISAVIS_RELAY_DATA", data).stdin(Stdio::null());
+    command
+}
+
+/// A relay that is ready, and the lines that it printed first.
+fn serve(data: &Path, lines: usize) -> (Child, Vec<Link>) {
+    let mut child = relay(data)
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    let out = BufReader::new(child.stdout.take().expect("piped"));
+    let links = out.lines().take(lines).map(|line| line.expect("read").parse().expect("a link")).collect();
+    (child, links)
+}
+
+fn terminate(mut child: Child) -> Option<i32> {
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+    assert!(killed.success());
+    child.wait().expect("it ends").code()
+}
+
+fn run(command: &mut Command) -> (bool, String) {
+    let Output { status, stdout, stderr } = command.output().expect("runs");
+    let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(!said.contains("panicked"), "{said}");
+    (status.success(), said)
+}
+
+#[cfg(unix)]
+#[test]
+fn it_prints_its_link_stops_when_told_and_is_the_same_relay_afterwards() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (child, first) = serve(folder.path(), 2);
+    assert_eq!((first[0].host.as_str(), first[0].token), ("127.0.0.1", None));
+    assert!(first[0].pin.is_some() && first[1].token.is_some());
+    assert_eq!(first[1].without_token(), first[0]);
+    // Commands work beside it, and their links lead to it.
+    let (fine, said) = run(relay(folder.path()).args(["invite", "--count", "2", "--expires", "1h"]));
+    let invites: Vec<Link> = said.lines().map(|line| line.parse().expect("a link")).collect();
+    assert!(fine && invites.len() == 2 && invites[0] != invites[1]);
+    assert_eq!(invites[0].without_token(), first[0]);
+    let (fine, said) = run(relay(folder.path()).args(["serve", "--listen", "127.0.0.1:0"]));
+    assert!(!fine && said.contains("another relay is running"), "{said}");
+    assert_eq!(terminate(child), Some(0));
+    let (child, again) = serve(folder.path(), 1);
+    assert_eq!(again[0].pin, first[0].pin);
+    assert_eq!(terminate(child), Some(0));
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_explained() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let holder = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let taken = holder.local_addr().expect("bound").to_string();
+    let fails = |command: &mut Command, words: &[&str]| {
+        let (fine, said) = run(command);
+        assert!(!fine && words.iter().all(|word| said.contains(word)), "{said}");
+    };
+    fails(relay(folder.path()).args(["serve", "--listen", &taken]), &[&taken, "--listen"]);
+    fails(relay(folder.path()).args(["serve", "--certificate", "x"]), &["belong together"]);
+    fails(relay(folder.path()).args(["user", "disable", "Zoe"]), &["Zoe", "user list"]);
+    fails(relay(folder.path()).args(["user", "add", "a/b"]), &["cannot be a name"]);
+
+    let file = folder.path().join("relay.toml");
+    fs::write(&file, "lisen = \"[::]:1\"\n").expect("write");
+    fails(relay(folder.path()).arg("serve"), &["relay.toml", "lisen"]);
+    assert_eq!(fs::read_to_string(&file).expect("still there"), "lisen = \"[::]:1\"\n");
+    fs::remove_file(&file).expect("remove");
+
+    let in_the_way = folder.path().join("file");
+    fs::write(&in_the_way, "").expect("write");
+    fails(relay(&in_the_way).arg("serve"), &["data folder", "--data"]);
+
+    let database = folder.path().join("relay.db");
+    fs::write(&database, "scribble".repeat(1_000)).expect("write");
+    fails(relay(folder.path()).arg("serve"), &["relay.db", "backup"]);
+    assert_eq!(fs::read_to_string(&database).expect("still there").len(), 8_000);
+}
+
+#[test]
+fn init_writes_settings_once() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (fine, said) = run(relay(folder.path()).args(["init", "--public-host", "relay.example.org"]));
+    assert!(fine && said.contains("visavis://relay.example.org:4433/#"), "{said}");
+    let file = folder.path().join("relay.toml");
+    fs::write(&file, "log = \"warn\"\n").expect("write");
+    assert!(run(relay(folder.path()).arg("init")).0);
+    assert_eq!(fs::read_to_string(&file).expect("kept"), "log = \"warn\"\n");
+}
