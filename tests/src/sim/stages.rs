@@ -1,0 +1,216 @@
+//! One call's stages as tasks: the client's own, with models in place of camera, H.264 and screen, and real Opus.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+use visavis::{
+    capture::{sound, video},
+    chan::latest::latest,
+    clock::Clock,
+    net::media::Ports,
+    pipeline::{
+        control::SendControl,
+        recv::{self, SoundDelay},
+        send,
+    },
+    playback::Nowhere,
+    stats::{
+        self, Item,
+        collector::Collector,
+        record::FrameRecord,
+        report::Direction,
+    },
+};
+use visavis_codec::opus;
+use visavis_proto::{time::Timestamp, units::Bitrate};
+
+use super::{
+    codec::{Findings, ModelDecoder, ModelEncoder, ModelEye, ModelSource, Proof},
+    log::{Entry, Log},
+    net::{Arrival, Site},
+    time::Timeline,
+};
+
+/// What everybody in a world sends.
+#[derive(Debug, Clone, Copy)]
+pub struct Media {
+    /// Pictures per second; 0 sends none.
+    pub frames_per_second: f64,
+    /// Bits per second of pictures.
+    pub video_rate: Bitrate,
+    /// Bits per second of sound; `None` sends none.
+    pub sound_rate: Option<Bitrate>,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            frames_per_second: 30.0,
+            video_rate: Bitrate::from_kbps(2_500),
+            sound_rate: Some(Bitrate::from_kbps(32)),
+        }
+    }
+}
+
+/// What one person saw and heard of one call.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// The direction towards this person.
+    pub direction: Direction,
+    /// Accept, or learning of it, to the first decoded picture.
+    pub first_picture_ms: Option<f64>,
+    /// Length of the call.
+    pub seconds: f64,
+    /// The decoder's findings.
+    pub findings: Findings,
+    /// Every frame of both directions that this end accounted for.
+    pub records: Vec<FrameRecord>,
+}
+
+/// A call's books; filled by a task while it lasts.
+#[derive(Debug, Clone, Default)]
+pub struct Books {
+    proof: Proof,
+    sums: Arc<Mutex<(Collector, Vec<FrameRecord>)>>,
+}
+
+impl Books {
+    /// The figures up to `now`, by the clock of whose books these are.
+    pub fn figures(&self, now: Timestamp) -> Figures {
+        let mut sums = self.lock();
+        let mut report = sums.0.report(now, "simulated");
+        Figures {
+            direction: report.directions.remove(0),
+            first_picture_ms: report.accept_to_first_picture_ms,
+            seconds: report.seconds,
+            findings: self.proof.findings(),
+            records: sums.1.clone(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Collector, Vec<FrameRecord>)> {
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whose stages these are.
+pub struct Whose {
+    /// Their site.
+    pub site: Site,
+    /// Their clock.
+    pub clock: Clock,
+    /// Decides sizes and sounds.
+    pub seed: u64,
+    /// The world's log.
+    pub log: Arc<Log>,
+    /// The world's time.
+    pub timeline: Arc<Timeline<Arrival>>,
+}
+
+/// Starts every stage of a call. They end as their queues close, when the call does.
+///
+/// # Errors
+///
+/// libopus refuses.
+pub fn start(media: Media, whose: Whose) -> anyhow::Result<(Ports, Books)> {
+    let Whose { site, clock, seed, log, timeline } = whose;
+    let books = Books::default();
+    let (stats, records) = stats::channel();
+    let control = SendControl::new(media.video_rate);
+    let with_pictures = media.frames_per_second > 0.0;
+    let (encoded_pictures, pictures) = mpsc::channel(send::ENCODED_PICTURES);
+    let (encoded_sound, sound) = mpsc::channel(send::ENCODED_SOUND);
+    let (pictures_out, pictures_to_decode) = mpsc::channel(recv::PICTURES_TO_DECODE);
+    let (sound_out, sound_to_decode) = mpsc::channel(recv::SOUND_TO_DECODE);
+    let (pleas, recover) = mpsc::channel(recv::PLEAS);
+
+    if with_pictures {
+        let (writer, cell) = latest();
+        let pool = video::Pool::default();
+        let encode = send::PictureStage {
+            cell,
+            pool: pool.clone(),
+            encoder: Box::new(ModelEncoder::new(media.frames_per_second, seed)),
+            control: control.clone(),
+            clock,
+            queue: encoded_pictures,
+            stats: stats.clone(),
+        };
+        let source = Box::new(ModelSource);
+        let capture =
+            video::run(source, media.frames_per_second, clock, pool, writer, control.clone(), stats.clone());
+        tokio::spawn(capture);
+        tokio::spawn(send::encode_pictures(encode));
+    }
+    if let Some(rate) = media.sound_rate {
+        let encode = send::SoundStage {
+            source: Box::new(sound::Generated::new(seed)),
+            encoder: opus::Encoder::new(u32::try_from(rate.as_bps())?)?,
+            control: control.clone(),
+            clock,
+            queue: encoded_sound,
+            overflow: Arc::default(),
+        };
+        tokio::spawn(send::encode_sound(encode));
+    }
+
+    let sound_delay = SoundDelay::default();
+    let decode = recv::PictureStage {
+        queue: pictures_to_decode,
+        decoder: Box::new(ModelDecoder::new(books.proof.clone())),
+        sink: Box::new(ModelEye::new(books.proof.clone())),
+        sound_delay: sound_delay.clone(),
+        recover: pleas,
+        clock,
+        stats: stats.clone(),
+    };
+    let play = recv::SoundStage {
+        queue: sound_to_decode,
+        decoder: opus::Decoder::new()?,
+        sink: Box::new(Nowhere),
+        sound_delay,
+        clock,
+        stats: stats.clone(),
+    };
+    tokio::spawn(recv::decode_pictures(decode));
+    tokio::spawn(recv::play_sound(play));
+    tokio::spawn(keep(records, books.clone(), site, log, timeline));
+
+    let ports = Ports {
+        offers: send::offers(media.sound_rate.is_some(), with_pictures),
+        sound,
+        pictures,
+        sound_out,
+        pictures_out,
+        recover,
+        control,
+        target: media.video_rate,
+        stats,
+    };
+    Ok((ports, books))
+}
+
+/// Enters every record into the books and the log.
+async fn keep(
+    mut records: mpsc::Receiver<Item>,
+    books: Books,
+    site: Site,
+    log: Arc<Log>,
+    timeline: Arc<Timeline<Arrival>>,
+) {
+    while let Some(item) = records.recv().await {
+        match item {
+            Item::Frame(record) => {
+                log.add(timeline.now(), Entry::Frame(site, record.clone()));
+                let mut sums = books.lock();
+                // Only a writer of lines could fail, and there is none.
+                let _ = sums.0.record(&record, None);
+                sums.1.push(record);
+            }
+            Item::Note(note) => {
+                log.add(timeline.now(), Entry::Script(format!("{} {note:?}", site.0)));
+                books.lock().0.note(note);
+            }
+        }
+    }
+}
