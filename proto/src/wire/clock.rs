@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut};
 
-use super::{DecodeError, datagram::kind};
+use super::{DecodeError, datagram::kind, timestamp};
 use crate::time::Timestamp;
 
 /// Asks the other end for its time.
@@ -52,8 +52,8 @@ impl Pong {
     pub(super) fn decode(mut body: &[u8]) -> Result<Self, DecodeError> {
         expect_length(body, 20)?;
         let id = body.get_u32();
-        let received = Timestamp::from_micros(body.get_u64());
-        let sent = Timestamp::from_micros(body.get_u64());
+        let received = timestamp(body.get_u64())?;
+        let sent = timestamp(body.get_u64())?;
         if sent < received {
             return Err(DecodeError::OutOfRange("clock answer"));
         }
@@ -84,5 +84,8 @@ mod tests {
         assert_eq!(Datagram::decode(&pong.encode()), Ok(Datagram::ClockPong(pong)));
         assert_eq!(Datagram::decode(&[3, 1, 2, 3, 4, 5]), Err(DecodeError::Trailing(1)));
         assert_eq!(Datagram::decode(&[4, 1]), Err(DecodeError::Truncated));
+        let mut late = pong.encode();
+        late[13..].fill(0xff);
+        assert_eq!(Datagram::decode(&late), Err(DecodeError::OutOfRange("time")));
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut};
 
-use super::{DecodeError, datagram::kind, varint};
+use super::{DecodeError, datagram::kind, timestamp, varint};
 use crate::time::Timestamp;
 
 /// Most packets that one report covers: 2 s of a 3 Mbit/s stream, within one datagram.
@@ -49,7 +49,7 @@ impl Feedback {
             return Err(DecodeError::Truncated);
         }
         let base = input.get_u32();
-        let reference = Timestamp::from_micros(varint::read(&mut input)?);
+        let reference = timestamp(varint::read(&mut input)?)?;
         let count = varint::read(&mut input)? as usize;
         if count > MAX_ENTRIES {
             return Err(DecodeError::OutOfRange("feedback entries"));

@@ -43,6 +43,10 @@ impl Reader {
     /// # Errors
     ///
     /// After any error the stream has lost its framing and must be closed.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "the caller names the message's type, and errors end the stream"
+    )]
     pub fn next<M: Message + Default>(&mut self) -> Result<Option<M>, Error> {
         let Some(mut prefix) = self.buffer.get(..4) else { return Ok(None) };
         let length = prefix.get_u32() as usize;

@@ -60,20 +60,25 @@ impl FromStr for Link {
         let (host, port) = match place.strip_prefix('[') {
             Some(bracketed) => {
                 let (host, after) = bracketed.split_once(']').ok_or(LinkError::Host)?;
-                (host, after.strip_prefix(':'))
+                match after.strip_prefix(':') {
+                    None if !after.is_empty() => return Err(LinkError::Host),
+                    port => (host, port),
+                }
             }
             None => match place.rsplit_once(':') {
                 Some((host, port)) => (host, Some(port)),
                 None => (place, None),
             },
         };
-        if host.is_empty() || host.contains(['/', '?', '@']) {
+        let misplaced = |c: char| matches!(c, '/' | '?' | '@' | '[' | ']') || c.is_whitespace() || c.is_control();
+        if host.is_empty() || host.contains(misplaced) {
             return Err(LinkError::Host);
         }
         let port = match port {
             None => DEFAULT_PORT,
             Some(digits) => match digits.parse() {
-                Ok(port) if port != 0 => port,
+                // Numbers may be written with a plus sign, ports may not.
+                Ok(port) if port != 0 && !digits.starts_with('+') => port,
                 _ => return Err(LinkError::Port(digits.to_owned())),
             },
         };
@@ -112,7 +117,7 @@ impl fmt::Display for Link {
 }
 
 fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
-    if digits.len() != 2 * N || !digits.is_ascii() {
+    if digits.len() != 2 * N || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     let mut out = [0; N];
@@ -139,9 +144,15 @@ mod tests {
             ("https://h", LinkError::Scheme),
             ("visavis://", LinkError::Host),
             ("visavis://:1", LinkError::Host),
+            ("visavis://a]b:1", LinkError::Host),
+            ("visavis://[[::1]:1", LinkError::Host),
+            ("visavis://[::1]99", LinkError::Host),
+            ("visavis://two words", LinkError::Host),
             ("visavis://h:0", LinkError::Port("0".into())),
+            ("visavis://h:+1", LinkError::Port("+1".into())),
             ("visavis://h/#abc", LinkError::Pin),
             ("visavis://h/#&t=xyz", LinkError::Token),
+            ("visavis://h/#&t=+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1", LinkError::Token),
         ] {
             assert_eq!(text.parse::<Link>(), Err(error), "{text}");
         }

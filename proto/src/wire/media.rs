@@ -13,7 +13,7 @@ use bytes::{Buf, BufMut};
 use super::{
     DecodeError,
     datagram::{MAX_MEDIA_BYTES, kind},
-    varint,
+    timestamp, varint,
 };
 use crate::{
     ids::{FrameNumber, StreamId},
@@ -222,7 +222,7 @@ impl FrameHeader {
             number,
             references: References::from_distances(&distances[..reference_count])
                 .ok_or(DecodeError::OutOfRange("reference"))?,
-            capture_time: Timestamp::from_micros(varint::read(input)?),
+            capture_time: timestamp(varint::read(input)?)?,
             capture_number: varint::read_u32(input, "capture number")?,
             encoded_after_us: varint::read_u32(input, "encode time")?,
             bytes: varint::read_u32(input, "frame bytes")?,
@@ -405,6 +405,16 @@ mod tests {
             Packet::decode(&encode(hop, key, &[1, 2])),
             Err(DecodeError::OutOfRange("references of a keyframe"))
         );
+    }
+
+    #[test]
+    fn a_capture_time_beyond_what_is_kept_is_refused() {
+        let (hop, frame) = example();
+        let bytes = Packet { hop, frame, payload: &[1, 2] }.encode();
+        let at = bytes.windows(8).position(|window| window == [0xc0, 0x06, 0x0a, 0x24, 0x18, 0x1e, 0x40, 0x00]);
+        let mut late = bytes.clone();
+        late[at.expect("the capture time")] = 0xff;
+        assert_eq!(Packet::decode(&late), Err(DecodeError::OutOfRange("time")));
     }
 
     prop_compose! {

@@ -9,6 +9,15 @@ pub mod link;
 pub mod media;
 pub mod varint;
 
+use crate::time::Timestamp;
+
+/// A time that travelled, in microseconds. Refused beyond what a [`Timestamp`] holds (the year 2554): kept as less, it
+/// would not be written again as it was read.
+fn timestamp(micros: u64) -> Result<Timestamp, DecodeError> {
+    let time = Timestamp::from_micros(micros);
+    if time.as_micros() == micros { Ok(time) } else { Err(DecodeError::OutOfRange("time")) }
+}
+
 /// Why bytes from the network were refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
