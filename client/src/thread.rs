@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn dropping_the_guard_stops_a_stage_that_would_never_end() {
-        let stage = Stage::spawn("endless", || std::future::pending()).expect("thread");
+        let stage = Stage::spawn("endless", std::future::pending).expect("thread");
         drop(stage);
     }
 

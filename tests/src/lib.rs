@@ -3,9 +3,11 @@
 //! | module | role |
 //! |---|---|
 //! | [`real`] | real binaries on loopback: a relay process, people with profiles, calls |
+//! | [`claims`] | the figures that the project claims, measured |
 //! | [`demo`] | a whole call with real binaries, shown while it runs and summed up at its end |
 //! | [`sim`] | the simulated world: real relay, real clients, real quinn, in virtual time over seeded links |
 
+pub mod claims;
 pub mod demo;
 pub mod real;
 pub mod sim;

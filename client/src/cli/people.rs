@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, path::Path};
 use visavis_proto::wire::control::{People, Person};
 
 use super::{Outcome, connect};
-use crate::{clock::Clock, net::actor::Event};
+use crate::{
+    client::{Client, Events},
+    clock::Clock,
+    net::actor::Event,
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -37,10 +41,19 @@ pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome>
     for person in people.values() {
         println!("{}", describe(person, clock.now().as_millis()));
     }
-    while arguments.watch {
+    if arguments.watch {
+        watch(&client, &mut events, clock).await?;
+    }
+    client.stop().await;
+    Ok(Outcome::Done)
+}
+
+/// Prints every change until interrupted.
+async fn watch(client: &Client, events: &mut Events, clock: Clock) -> anyhow::Result<()> {
+    loop {
         tokio::select! {
             biased; // Ctrl-C is obeyed first
-            _ = super::talk::interrupted() => break,
+            () = super::talk::interrupted() => return Ok(()),
             event = events.recv() => match event {
                 Some(Event::People(change)) => {
                     for person in &change.people {
@@ -61,8 +74,6 @@ pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome>
             },
         }
     }
-    client.stop().await;
-    Ok(Outcome::Done)
 }
 
 fn merge(people: &mut BTreeMap<String, Person>, page: People) {

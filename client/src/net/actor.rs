@@ -206,7 +206,9 @@ impl Actor {
                     tracing::info!(%reason, "connection to the relay lost");
                     online.connection.close(0u32.into(), b"lost");
                     self.pending.clear();
-                    self.calls.disconnected(self.clock.now());
+                    // The grace counts from the last sign of life: QUIC notices a dead path only after 35 s, when the
+                    // relay has ended the call long since.
+                    self.calls.disconnected(self.last_heard);
                     self.tell(Event::Disconnected(reason));
                     self.drain_calls();
                     session = self.reconnect().await;

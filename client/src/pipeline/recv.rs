@@ -71,6 +71,7 @@ impl IncomingFrame {
 
 /// What the decoder's queue carries.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly every item is a picture; the queue holds sixteen")]
 pub enum ToDecode {
     /// A picture.
     Frame(IncomingFrame),
@@ -194,17 +195,14 @@ impl PictureStage {
         }
         let mut picture = std::mem::replace(spare, Picture::new(2, 2));
         let result = self.decoder.decode(&frame.payload, &mut picture);
-        let simulated = match result {
-            Ok(Some(simulated)) => simulated,
-            Ok(None) | Err(_) => {
-                if let Err(error) = result {
-                    tracing::warn!(%error, frame = frame.header.number.0, "a picture could not be decoded");
-                }
-                gate.failed(frame.header.number);
-                self.stats.record(drop(Drop::DecodeFailed));
-                *spare = picture;
-                return None;
+        let Ok(Some(simulated)) = result else {
+            if let Err(error) = result {
+                tracing::warn!(%error, frame = frame.header.number.0, "a picture could not be decoded");
             }
+            gate.failed(frame.header.number);
+            self.stats.record(drop(Drop::DecodeFailed));
+            *spare = picture;
+            return None;
         };
         if !simulated.is_zero() {
             tokio::time::sleep(simulated).await;

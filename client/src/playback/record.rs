@@ -156,7 +156,7 @@ fn write_video(
     let text = |error: &dyn std::fmt::Display| error.to_string();
     writeln!(table, "capture,frame,captured_ns,presented_ns").map_err(|error| text(&error))?;
     let mut pictures = Some(pictures);
-    let mut writer: Option<(y4m::Writer<BufWriter<File>>, (u32, u32))> = None;
+    let mut writer = None;
     while let Ok((picture, about)) = receiver.recv() {
         let size = (picture.width, picture.height);
         if let Some(target) = pictures.take() {

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: a whole call on this machine, from nothing but a Rust toolchain.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use crate::packages::{self, Purpose};
@@ -23,12 +24,16 @@ const PARTS: [&str; 3] = ["visavis-relay", "visavis", "visavis-tests"];
 
 fn run(args: &[OsString]) -> Result<ExitCode, String> {
     packages::ensure(&[Purpose::Build])?;
+    let program = build(PROGRAM)?;
+    process::hand_over(Command::new(program).args(args))
+}
+
+/// Builds every program that takes part, and answers the path of one of them.
+pub fn build(program: &str) -> Result<PathBuf, String> {
     process::say("building the relay, the client and the demo (the first time takes some minutes)");
     let mut build = process::cargo();
     build.args(["build", "--release", "--locked", "--bins"]);
     build.args(PARTS.iter().flat_map(|part| ["-p", part]));
     process::run(&mut build, "The build failed; the compiler's message is above.")?;
-
-    let program = process::built("release", PROGRAM)?;
-    process::hand_over(Command::new(program).args(args))
+    process::built("release", program)
 }

@@ -6,7 +6,7 @@
 //!
 //! | file | role |
 //! |---|---|
-//! | `demo`, `test`, `setup`, `check_deps` | the commands |
+//! | `demo`, `test`, `claims`, `setup`, `check_deps` | the commands |
 //! | `packages` | system packages: what is needed and why, how it gets here |
 //! | `tools` | the cargo tools that are installed from source |
 //! | `process` | running cargo and other programs, and saying what is going on |
@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 mod check_deps;
+mod claims;
 mod demo;
 mod packages;
 mod process;
@@ -37,7 +38,7 @@ struct Command {
     run: fn(&[OsString]) -> Result<ExitCode, String>,
 }
 
-const COMMANDS: &[Command] = &[demo::COMMAND, test::COMMAND, setup::COMMAND, check_deps::COMMAND];
+const COMMANDS: &[Command] = &[demo::COMMAND, test::COMMAND, claims::COMMAND, setup::COMMAND, check_deps::COMMAND];
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().skip(1).collect();

@@ -55,6 +55,12 @@ const PACKAGES: &[Package] = &[
         purpose: Purpose::Checks,
         why: "measures recorded pictures against what was sent",
     },
+    Package {
+        name: "python3-venv",
+        programs: &["python3"],
+        purpose: Purpose::Checks,
+        why: "holds the library that compares sound",
+    },
     Package { name: "espeak-ng", programs: &["espeak-ng"], purpose: Purpose::Checks, why: "speaks, for sound tests" },
 ];
 

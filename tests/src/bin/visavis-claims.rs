@@ -1,0 +1,126 @@
+//! `visavis-claims`: measures what the project claims, with the real binaries, and says it plainly. See
+//! `cargo xtask claims`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use visavis_tests::{
+    claims::{load, percentile, quality, setup},
+    demo,
+};
+
+/// Measures what the project claims.
+#[derive(Debug, Parser)]
+#[command(max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    claim: Claim,
+}
+
+#[derive(Debug, Subcommand)]
+enum Claim {
+    /// One call on loopback: delays, SSIM against the source and against the bare codec, STOI.
+    Quality {
+        /// Pictures of both sides: camera footage tells more than the generated scene that stands in for it.
+        #[arg(long, value_name = "FILE.y4m")]
+        video: Option<PathBuf>,
+        /// Speech of both sides, instead of a few sentences by espeak-ng.
+        #[arg(long, value_name = "FILE.wav")]
+        audio: Option<PathBuf>,
+        /// How long.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Thousand bits per second of pictures.
+        #[arg(long, default_value_t = 2_500)]
+        video_rate: u64,
+    },
+    /// Many short calls: accept to first remote picture.
+    Setup {
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        calls: u32,
+    },
+    /// Idle clients and concurrent calls: the relay's memory and processor time.
+    Load {
+        /// Clients that do nothing.
+        #[arg(long, default_value_t = 100)]
+        idle: usize,
+        /// Concurrent calls of small pictures.
+        #[arg(long, default_value_t = 10)]
+        calls: usize,
+        /// How long the calls last.
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().claim) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("visavis-claims: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(claim: Claim) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let tell = |text: &str| println!("{text}");
+    match claim {
+        Claim::Quality { video, audio, seconds, video_rate } => {
+            let video = video.map_or_else(|| quality::generated_clip(folder.path()), Ok)?;
+            let audio = audio.map_or_else(|| quality::spoken_clip(folder.path()), Ok)?;
+            let plan = quality::Plan { video, audio, seconds, kbps: video_rate };
+            let outcome = quality::run(&plan, folder.path(), tell)?;
+            println!("\n{}", demo::table(&outcome.report));
+            for side in outcome.sides {
+                println!(
+                    "{}: {} pictures, SSIM {:.4} (lowest {:.4}), bare codec {:.4}, difference {:+.4}; STOI {:.3}",
+                    side.name,
+                    side.pictures,
+                    side.ssim_call,
+                    side.lowest_ssim,
+                    side.ssim_codec,
+                    side.ssim_call - side.ssim_codec,
+                    side.stoi
+                );
+            }
+        }
+        Claim::Setup { calls } => {
+            let mut delays = setup::run(calls, folder.path(), |call, delay| {
+                println!("call {:3}: {delay:.0} ms", call + 1);
+            })?;
+            println!(
+                "accept to first remote picture of {calls} calls: p50 {:.0}, p95 {:.0}, max {:.0} ms",
+                percentile(&mut delays, 0.5),
+                percentile(&mut delays, 0.95),
+                percentile(&mut delays, 1.0)
+            );
+        }
+        Claim::Load { idle, calls, seconds } => {
+            let plan = load::Plan { idle, calls, seconds };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let cost = runtime.block_on(load::run(plan, folder.path(), tell))?;
+            let kib = |bytes: u64| bytes as f64 / 1_024.0;
+            let clients = idle + 2 * calls;
+            println!(
+                "relay memory: {:.0} KiB empty, {:.0} KiB with {clients} idle clients ({:.1} KiB a client), {:.0} KiB \
+                 with {calls} calls",
+                kib(cost.memory_empty_bytes),
+                kib(cost.memory_idle_bytes),
+                kib(cost.memory_idle_bytes.saturating_sub(cost.memory_empty_bytes)) / clients as f64,
+                kib(cost.memory_calls_bytes)
+            );
+            println!(
+                "relay processor time: {:.2} s for {} forwarded packets ({} lost), {:.1} us a packet",
+                cost.cpu_seconds,
+                cost.packets,
+                cost.lost,
+                cost.cpu_seconds * 1e6 / cost.packets as f64
+            );
+        }
+    }
+    Ok(())
+}
