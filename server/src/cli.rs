@@ -166,6 +166,13 @@ async fn init(config: &Config) -> anyhow::Result<()> {
 
 async fn user(config: &Config, command: UserCommand) -> anyhow::Result<()> {
     let (store, link) = open(config).await?;
+    let done = manage(&store, &link, command).await;
+    // Also after a refusal: SQLite tidies up its files when they are closed.
+    store.close().await?;
+    done
+}
+
+async fn manage(store: &Sqlite, link: &Link, command: UserCommand) -> anyhow::Result<()> {
     match command {
         UserCommand::List => {
             for person in store.people().await? {
@@ -176,19 +183,19 @@ async fn user(config: &Config, command: UserCommand) -> anyhow::Result<()> {
             if !valid_name(&name) {
                 bail!("{name:?} cannot be a name: 1 to 40 bytes of letters, digits, blanks and - _ . ' are allowed");
             }
-            if find(&store, &name).await.is_ok() {
+            if find(store, &name).await.is_ok() {
                 bail!("there is somebody called {name:?} already; choose another name");
             }
-            say(&invite(&store, &link, Some(name), None, INVITE_TIME).await?)?;
+            say(&invite(store, link, Some(name), None, INVITE_TIME).await?)?;
         }
-        UserCommand::Disable { name } => set_disabled(&store, &name, true).await?,
-        UserCommand::Enable { name } => set_disabled(&store, &name, false).await?,
+        UserCommand::Disable { name } => set_disabled(store, &name, true).await?,
+        UserCommand::Enable { name } => set_disabled(store, &name, false).await?,
         UserCommand::PasswdReset { name } => {
-            let person = find(&store, &name).await?;
-            say(&invite(&store, &link, Some(person.name.clone()), Some(&person), INVITE_TIME).await?)?;
+            let person = find(store, &name).await?;
+            say(&invite(store, link, Some(person.name.clone()), Some(&person), INVITE_TIME).await?)?;
         }
     }
-    Ok(store.close().await?)
+    Ok(())
 }
 
 async fn set_disabled(store: &Sqlite, name: &str, disabled: bool) -> anyhow::Result<()> {

@@ -11,9 +11,6 @@ use visavis_proto::{DEFAULT_PORT, wire::link::Link};
 
 use crate::{RelayConfig, identity::Identity};
 
-/// 30 ms of a gigabit a second.
-const SOCKET_BUFFER_BYTES: usize = 4 << 20;
-
 /// Name of the file in the data folder that is read unless another is named.
 const FILE: &str = "relay.toml";
 
@@ -180,18 +177,12 @@ impl Config {
             }
             bound => bound,
         };
-        let socket = bound.with_context(|| {
+        bound.with_context(|| {
             format!(
                 "cannot listen on UDP {address}; if another program has the port, stop it or choose another with \
                  --listen ADDRESS:PORT"
             )
-        })?;
-        // All clients share this socket: a burst of one must not push out another's packets. As large as the system
-        // allows; what it does not is no reason not to run.
-        let buffers = socket2::SockRef::from(&socket);
-        let _ = buffers.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-        let _ = buffers.set_send_buffer_size(SOCKET_BUFFER_BYTES);
-        Ok(socket)
+        })
     }
 
     /// The link to a relay that listens on `local`.

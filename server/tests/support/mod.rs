@@ -254,7 +254,8 @@ fn client_config(device: &Device) -> quinn::ClientConfig {
     config.alpn_protocols = vec![ALPN.to_vec()];
     let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).expect("TLS 1.3")));
     let mut transport = quinn::TransportConfig::default();
-    transport.datagram_send_buffer_size(8 << 20);
+    // Small, so that what a connection has taken has also been sent, but for the last moment.
+    transport.datagram_send_buffer_size(256 << 10);
     config.transport_config(Arc::new(transport));
     config
 }
