@@ -1,5 +1,7 @@
 //! What an unknown and a logged-in client can throw at a relay without anybody else noticing.
 
+#![expect(clippy::disallowed_methods, reason = "the delay of a live call is measured here, in real time")]
+
 mod support;
 
 use std::{
