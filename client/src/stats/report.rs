@@ -180,7 +180,7 @@ pub fn machine() -> String {
 
 /// The commit this was built from.
 pub fn git() -> String {
-    option_env!("VISAVIS_GIT").unwrap_or("unknown").to_owned()
+    env!("VISAVIS_GIT").to_owned()
 }
 
 /// Processor time and peak resident set from `/proc`, in the kernel's usual 100 ticks a second.
