@@ -506,6 +506,18 @@ impl Actor {
                     }
                     continue;
                 }
+                CallEvent::FramesDropped(dropped) => {
+                    // Up to a hundred a second while the other side is silent: for the encoder, not for a person.
+                    if let Some(media) = &self.media {
+                        media.handle_dropped(dropped);
+                    }
+                    continue;
+                }
+                CallEvent::PeerSilent { silent, .. } => {
+                    if let Some(media) = &mut self.media {
+                        media.handle_silence(*silent);
+                    }
+                }
                 _ => {}
             }
             self.tell(Event::Call(event));

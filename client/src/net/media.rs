@@ -3,12 +3,15 @@
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use visavis_proto::{
-    ids::CallId,
+    ids::{CallId, StreamId},
     media::gate::RecoveryRequest,
     signal::{call::Connected, clock::ClockSync},
     time::Timestamp,
     units::Bitrate,
-    wire::{control::StreamOffer, media::Packet},
+    wire::{
+        control::{DropCause, FramesDropped, StreamOffer},
+        media::Packet,
+    },
 };
 
 use super::{
@@ -19,7 +22,7 @@ use crate::{
     pipeline::{
         control::SendControl,
         recv::{IncomingFrame, ToDecode},
-        send::EncodedFrame,
+        send::{CAMERA, EncodedFrame},
     },
     stats::{
         self,
@@ -62,6 +65,8 @@ pub struct Media {
     downlink: Downlink,
     noted: Timestamp,
     feedback: Option<Bytes>,
+    /// The other side is not heard, and the relay sends it nothing.
+    peer_silent: bool,
 }
 
 impl Media {
@@ -77,6 +82,7 @@ impl Media {
             ports,
             noted: now,
             feedback: None,
+            peer_silent: false,
         }
     }
 
@@ -97,6 +103,23 @@ impl Media {
             self.noted = now;
             let loss = self.downlink.take_loss();
             self.ports.stats.note(Note::Packets { received: loss.received, lost: loss.lost });
+        }
+    }
+
+    /// The relay gave up a frame that this device sent. Where that breaks the chain of pictures, only one that decodes by
+    /// itself mends it, and nobody else asks for it: a receiver that gets nothing does not know that something is missing.
+    pub fn handle_dropped(&self, dropped: &FramesDropped) {
+        let broken = dropped.cause() == DropCause::ReferenceMissing;
+        if broken && !self.peer_silent && self.uplink.sends(CAMERA, StreamId(dropped.stream)) {
+            self.ports.control.want_keyframe();
+        }
+    }
+
+    /// The other side has gone silent, or is heard again: then its picture begins anew.
+    pub fn handle_silence(&mut self, silent: bool) {
+        self.peer_silent = silent;
+        if !silent {
+            self.ports.control.want_keyframe();
         }
     }
 

@@ -173,6 +173,11 @@ impl Uplink {
         self.rate.may_encode(now, DataSize::from_bytes(self.queued))
     }
 
+    /// Whether `stream` is the relay's number for this device's stream `index`.
+    pub fn sends(&self, index: u8, stream: StreamId) -> bool {
+        self.streams.contains(&(index, stream))
+    }
+
     /// The relay tells what arrived.
     pub fn handle_feedback(&mut self, feedback: &Feedback, now: Timestamp) {
         self.log.handle_feedback(feedback, now);
