@@ -36,7 +36,12 @@ fn world(seed: u64) -> String {
 fn a_seed_gives_the_same_event_log_each_time() {
     let (first, second) = (world(7), world(7));
     let difference = first.lines().zip(second.lines()).enumerate().find(|(_, (one, other))| one != other);
-    println!("seed 7: {:016x} and {:016x}, {} lines", fingerprint(&first), fingerprint(&second), first.lines().count());
+    println!(
+        "seed 7: {:016x} and {:016x}, {} lines",
+        fingerprint(&first),
+        fingerprint(&second),
+        first.lines().count()
+    );
     assert_eq!(difference, None, "the first line that differs");
     assert_eq!(first.len(), second.len());
     assert!(first.lines().count() > 20_000, "a call of 20 s leaves more than {} lines", first.lines().count());

@@ -21,7 +21,13 @@ use visavis::{
     },
     playback::{PictureSink, Shown},
 };
-use visavis_codec::{Picture, h264};
+use visavis_codec::{
+    Picture,
+    h264::{
+        self,
+        rate::{KEYFRAME_SECONDS, REPAY_FRAMES},
+    },
+};
 use visavis_proto::{time::Timestamp, units::Bitrate, wire::media::References};
 
 /// Encoding a 720p picture takes this long with openh264 (4.6 to 5.4 ms measured); tokio rounds it up to 5 to 6.
@@ -33,11 +39,14 @@ const DECODE_TIME: Duration = Duration::from_millis(2);
 /// Pictures are this small, for nobody looks at them; the first four samples carry the capture number.
 const SIDE: u32 = 16;
 
-/// A keyframe over a picture of the same quality.
+/// A keyframe over a picture of the same quality, if the rate allows it.
 const KEYFRAME_FACTOR: f64 = 10.0;
 
-/// The encoder bounds a keyframe to the bits of this much time at its rate.
-const KEYFRAME_LIMIT: Duration = Duration::from_millis(350);
+/// How far beyond its budget of [`KEYFRAME_SECONDS`] the real model lets a keyframe go.
+const KEYFRAME_TOLERANCE: f64 = 1.5;
+
+/// No predicted picture gets below this share of the mean, whatever is to be repaid.
+const LEAST_SHARE: f64 = 0.25;
 
 /// A base picture refers twice as far back as an upper one, and so costs more: measured about 1.25 to 0.75.
 const LAYER_FACTORS: [f64; 2] = [1.25, 0.75];
@@ -74,22 +83,41 @@ pub struct ModelEncoder {
     number: u32,
     /// Frames since the last keyframe, that one included; 0 means that a keyframe comes next.
     since_keyframe: u32,
+    /// Bytes sent beyond the rate, to be repaid as the real model does.
+    debt: f64,
 }
 
 impl ModelEncoder {
     /// An encoder whose sizes vary as `seed` decides.
     pub fn new(frames_per_second: f64, seed: u64) -> Self {
-        Self { random: StdRng::seed_from_u64(seed), frames_per_second, number: 0, since_keyframe: 0 }
+        Self { random: StdRng::seed_from_u64(seed), frames_per_second, number: 0, since_keyframe: 0, debt: 0.0 }
     }
 
-    fn size(&mut self, factor: f64, target: Bitrate) -> usize {
+    fn size(&mut self, kind: Kind, target: Bitrate) -> usize {
         let mean = target.as_bps() as f64 / 8.0 / self.frames_per_second;
-        let limit = target.size_in(KEYFRAME_LIMIT).as_bytes() as f64;
         // The sum of twelve uniforms is as good as normal here, and needs no transcendental function to agree on.
         let normal = (0..12).map(|_| self.random.r#gen::<f64>()).sum::<f64>() - 6.0;
-        let bytes = mean * factor * (1.0 + SIZE_SPREAD * normal).clamp(0.4, 2.5);
-        bytes.min(limit).max((HEAD_BYTES + CHECKSUM_BYTES) as f64) as usize
+        let luck = (1.0 + SIZE_SPREAD * normal).clamp(0.4, 2.5);
+        let bytes = match kind {
+            Kind::Key => {
+                let budget = target.as_bps() as f64 / 8.0 * KEYFRAME_SECONDS;
+                (mean * KEYFRAME_FACTOR).min(budget * luck.min(KEYFRAME_TOLERANCE))
+            }
+            Kind::Layer(layer) => {
+                let may_take = (mean - self.debt / REPAY_FRAMES).max(mean * LEAST_SHARE);
+                may_take * LAYER_FACTORS[layer] * luck
+            }
+        };
+        self.debt += bytes - mean;
+        bytes.max((HEAD_BYTES + CHECKSUM_BYTES) as f64) as usize
     }
+}
+
+/// What a frame is to the reference structure.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Key,
+    Layer(usize),
 }
 
 impl Encoder for ModelEncoder {
@@ -103,20 +131,20 @@ impl Encoder for ModelEncoder {
     ) -> Result<EncodedPicture, h264::Error> {
         let key = keyframe || self.since_keyframe == 0;
         let upper = !key && self.since_keyframe % 2 == 1;
-        let distance = if key { 0 } else if upper { 1 } else { 2 };
-        let factor = if key { KEYFRAME_FACTOR } else { LAYER_FACTORS[usize::from(upper)] };
-        let size = self.size(factor, target);
+        let distance = if key {
+            0
+        } else if upper {
+            1
+        } else {
+            2
+        };
+        let size = self.size(if key { Kind::Key } else { Kind::Layer(usize::from(upper)) }, target);
         write_frame(out, key, read_number(picture), self.number, self.number - distance, size);
         self.number += 1;
         self.since_keyframe = if key { 1 } else { self.since_keyframe + 1 };
-        let references = if key { References::NONE } else { References::from_distances(&[distance]).unwrap_or_default() };
-        Ok(EncodedPicture {
-            key,
-            discardable: upper,
-            layer: u8::from(upper),
-            references,
-            simulated: ENCODE_TIME,
-        })
+        let references =
+            if key { References::NONE } else { References::from_distances(&[distance]).unwrap_or_default() };
+        Ok(EncodedPicture { key, discardable: upper, layer: u8::from(upper), references, simulated: ENCODE_TIME })
     }
 }
 
@@ -305,12 +333,14 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_the_target_and_a_keyframe_is_ten_frames() {
+    fn the_rate_is_the_target_and_a_keyframe_is_bounded() {
         let frames = coded(900);
         let mean = RATE.as_bps() as f64 / 8.0 / 30.0;
-        let total: usize = frames[1..].iter().map(Vec::len).sum();
-        assert!((total as f64 / (899.0 * mean) - 1.0).abs() < 0.03, "{total} bytes");
-        assert!((4.0 * mean..11.0 * mean).contains(&(frames[0].len() as f64)), "{}", frames[0].len());
+        let total: usize = frames.iter().map(Vec::len).sum();
+        assert!((total as f64 / (900.0 * mean) - 1.0).abs() < 0.02, "{total} bytes");
+        assert!((2.0 * mean..4.5 * mean).contains(&(frames[0].len() as f64)), "{}", frames[0].len());
+        let largest = frames[1..].iter().map(Vec::len).max().unwrap_or_default();
+        assert!((largest as f64) < 3.0 * mean, "{largest}");
     }
 
     #[test]

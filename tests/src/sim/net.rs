@@ -304,4 +304,3 @@ impl Runtime for VirtualTime {
         tokio::time::Instant::now().into_std()
     }
 }
-

@@ -14,12 +14,7 @@ use visavis::{
         send,
     },
     playback::Nowhere,
-    stats::{
-        self, Item,
-        collector::Collector,
-        record::FrameRecord,
-        report::Direction,
-    },
+    stats::{self, Item, collector::Collector, record::FrameRecord, report::Direction},
 };
 use visavis_codec::opus;
 use visavis_proto::{time::Timestamp, units::Bitrate};

@@ -206,8 +206,12 @@ mod tests {
                     note(what);
                 })
             };
-            let timers =
-                [timer(10_000, "timer"), timer(10_500, "rounded up"), timer(12_000, "same tick"), timer(13_000, "last")];
+            let timers = [
+                timer(10_000, "timer"),
+                timer(10_500, "rounded up"),
+                timer(12_000, "same tick"),
+                timer(13_000, "last"),
+            ];
             for timer in timers {
                 timer.await.expect("no panic");
             }

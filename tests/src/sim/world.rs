@@ -114,7 +114,8 @@ impl World {
         let relay = Relay::start(config, Arc::new(Memory::with_people(people)), &identity, socket, clock).await?;
         let link = Link { host: "relay".into(), port: RELAY.port(), pin: identity.link_pin(), token: None };
 
-        let mut world = Self { net: net.clone(), log: log.clone(), relay, people: Vec::new(), random: Mutex::new(random) };
+        let mut world =
+            Self { net: net.clone(), log: log.clone(), relay, people: Vec::new(), random: Mutex::new(random) };
         for (index, key) in keys.into_iter().enumerate() {
             let site = Site(index);
             let bind_net = net.clone();
@@ -205,8 +206,12 @@ impl World {
         let search = async {
             loop {
                 let told = person.told.notified();
-                let found =
-                    person.state().events.iter().find(|(at, event)| *at >= since && matches(event)).map(|(at, _)| *at);
+                let found = person
+                    .state()
+                    .events
+                    .iter()
+                    .find(|(at, event)| *at >= since && matches(event))
+                    .map(|(at, _)| *at);
                 match found {
                     Some(at) => return at,
                     None => told.await,
