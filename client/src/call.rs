@@ -18,7 +18,7 @@ use crate::{
     },
     playback::{PictureSink, SoundSink},
     stats,
-    thread::Stage,
+    thread::{Stage, Urgency},
 };
 
 /// What a person wants to send and to receive.
@@ -94,8 +94,8 @@ impl Stages {
             };
             let capture =
                 video::run(source, options.frames_per_second, clock, pool, writer, control.clone(), stats.clone());
-            sources.push(Stage::spawn("visavis-capture", move || capture)?);
-            sources.push(Stage::spawn("visavis-encode", move || send::encode_pictures(stage))?);
+            sources.push(Stage::spawn("visavis-capture", Urgency::Usual, move || capture)?);
+            sources.push(Stage::spawn("visavis-encode", Urgency::Usual, move || send::encode_pictures(stage))?);
         }
         if let Some(source) = options.sound {
             let encoder = opus::Encoder::new(u32::try_from(options.sound_rate.as_bps()).unwrap_or(u32::MAX))?;
@@ -107,7 +107,7 @@ impl Stages {
                 queue: encoded_sound,
                 overflow: Arc::default(),
             };
-            sources.push(Stage::spawn("visavis-sound-out", move || send::encode_sound(stage))?);
+            sources.push(Stage::spawn("visavis-sound-out", Urgency::Prompt, move || send::encode_sound(stage))?);
         }
 
         let sound_delay = SoundDelay::default();
@@ -129,8 +129,8 @@ impl Stages {
             stats: stats.clone(),
         };
         let receivers = vec![
-            Stage::spawn("visavis-decode", move || recv::decode_pictures(picture_stage))?,
-            Stage::spawn("visavis-sound-in", move || recv::play_sound(sound_stage))?,
+            Stage::spawn("visavis-decode", Urgency::Usual, move || recv::decode_pictures(picture_stage))?,
+            Stage::spawn("visavis-sound-in", Urgency::Prompt, move || recv::play_sound(sound_stage))?,
         ];
 
         let ports = Ports {

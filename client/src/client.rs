@@ -21,6 +21,7 @@ use crate::{
         session::{self, Session},
         transport::Network,
     },
+    thread::Urgency,
 };
 
 /// A client whose network loop runs. Dropping it ends its calls, says goodbye and joins the network thread.
@@ -49,6 +50,7 @@ impl Client {
         let thread = std::thread::Builder::new()
             .name("visavis-net".into())
             .spawn(move || {
+                Urgency::Prompt.apply();
                 runtime.block_on(async move {
                     match session::connect(&Network::System, &link_there, &device).await {
                         Err(error) => drop(ready.send(Err(error))),

@@ -7,6 +7,32 @@ use std::{future::Future, io, thread::JoinHandle};
 
 use tokio::sync::oneshot;
 
+/// How soon a thread that has become ready should run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// Short work whose time counts: packets, whose arrival times are measurements, and sound, whose lateness is heard.
+    Prompt,
+    /// Everything else.
+    Usual,
+}
+
+impl Urgency {
+    /// Applies to the calling thread, as far as the system allows; a call works without.
+    pub fn apply(self) {
+        // The niceness that desktop sound servers give their threads.
+        #[cfg(target_os = "linux")]
+        if self == Self::Prompt
+            && let Err(error) = rustix::process::setpriority_process(None, PROMPT_NICENESS)
+        {
+            tracing::debug!(%error, "this system grants no higher priority");
+        }
+    }
+}
+
+/// See [`Urgency::apply`]. On Linux it is a property of the thread.
+#[cfg(target_os = "linux")]
+const PROMPT_NICENESS: i32 = -11;
+
 /// A running stage. Dropping it asks the stage to stop at its next await and joins the thread.
 #[derive(Debug)]
 pub struct Stage {
@@ -15,12 +41,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts `stage` on a thread called `name`.
+    /// Starts `stage` on a thread called `name`, to be run with this urgency.
     ///
     /// # Errors
     ///
     /// If the system gives no thread or no timer.
-    pub fn spawn<F, S>(name: &str, stage: S) -> io::Result<Self>
+    pub fn spawn<F, S>(name: &str, urgency: Urgency, stage: S) -> io::Result<Self>
     where
         F: Future<Output = ()>,
         S: FnOnce() -> F + Send + 'static,
@@ -28,6 +54,7 @@ impl Stage {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            urgency.apply();
             runtime.block_on(async {
                 tokio::select! {
                     biased; // a stop is obeyed before more work is begun
@@ -70,7 +97,7 @@ mod tests {
 
     #[test]
     fn dropping_the_guard_stops_a_stage_that_would_never_end() {
-        let stage = Stage::spawn("endless", std::future::pending).expect("thread");
+        let stage = Stage::spawn("endless", Urgency::Usual, std::future::pending).expect("thread");
         drop(stage);
     }
 
@@ -78,7 +105,8 @@ mod tests {
     fn finishing_waits_for_the_stage() {
         let (send, receive) = std::sync::mpsc::channel();
         let stage =
-            Stage::spawn("short", move || async move { send.send(1).expect("receiver lives") }).expect("thread");
+            Stage::spawn("short", Urgency::Prompt, move || async move { send.send(1).expect("receiver lives") })
+                .expect("thread");
         stage.finish();
         assert_eq!(receive.try_recv(), Ok(1));
     }

@@ -13,7 +13,10 @@ use super::{
     Item,
     collector::{Collector, Live},
 };
-use crate::{clock::Clock, thread::Stage};
+use crate::{
+    clock::Clock,
+    thread::{Stage, Urgency},
+};
 
 /// How often the live figures are told.
 const LIVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,7 +48,7 @@ pub fn start(queue: mpsc::Receiver<Item>, clock: Clock, lines: Option<&Path>) ->
     let path = lines.map(Path::to_owned).unwrap_or_default();
     let (live_sender, live) = watch::channel(None);
     let (finished, done) = oneshot::channel();
-    let stage = Stage::spawn("visavis-stats", move || async move {
+    let stage = Stage::spawn("visavis-stats", Urgency::Usual, move || async move {
         let mut collector = Collector::default();
         let result = collect(queue, clock, file, &live_sender, &mut collector).await;
         let result = result.map_err(|source| Error { path, source });
