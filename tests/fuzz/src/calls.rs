@@ -169,7 +169,7 @@ fn script_news(script: &mut Script<'_>, operation: u8, id: CallId) -> relay::Bod
             let payload = if detail == 255 { vec![0xff] } else { message.encode_to_vec() };
             relay::Body::CallData(control::CallData { call, device: vec![1; 32], payload })
         }
-        _ => relay::Body::PeerPresence(control::PeerPresence { call, silent: detail % 2 == 0 }),
+        _ => relay::Body::PeerPresence(control::PeerPresence { call, silent: detail.is_multiple_of(2) }),
     }
 }
 
