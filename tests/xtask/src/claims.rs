@@ -43,7 +43,7 @@ fn python(folder: &std::path::Path) -> Result<PathBuf, String> {
         process::say("installing numpy, scipy and pystoi beside the programs, to compare sound");
         process::run(
             Command::new("python3").args(["-m", "venv"]).arg(folder),
-            "Python could not make an environment.",
+            "Python could not make an environment; on Debian that needs: apt-get install python3-venv",
         )?;
         let mut install = Command::new(&python);
         install.args(["-m", "pip", "install", "--quiet"]).args(PYTHON_PACKAGES);
