@@ -21,7 +21,10 @@ fn ten_clients_hold_five_calls_at_once_and_none_disturbs_another() {
     let everybody = ending.expect("all calls become live").result;
     for (site, figures) in everybody.iter().enumerate() {
         let direction = &figures.direction;
-        println!("{} to {}: {:?}, {:.2} fps", direction.from, direction.to, direction.frame_delay_ms, direction.fps_shown);
+        println!(
+            "{} to {}: {:?}, {:.2} fps",
+            direction.from, direction.to, direction.frame_delay_ms, direction.fps_shown
+        );
         assert_eq!(direction.from, format!("person {}", site ^ 1));
         assert_eq!(figures.findings.offences, [] as [String; 0]);
         assert!(direction.frames.dropped.is_empty(), "{:?}", direction.frames);

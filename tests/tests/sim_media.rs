@@ -101,13 +101,8 @@ fn reordering_and_duplicates_alone_cost_no_picture() {
 /// keyframes as the only recovery that leaves a third of the pictures: the bounds say what is, for the repair to come.
 #[test]
 fn loss_and_reordering_cost_pictures_but_never_tear_one() {
-    let lossy = Conditions {
-        jitter: ms(5),
-        loss: 0.01,
-        reorder: 0.01,
-        reorder_by: ms(4),
-        ..Conditions::delayed(ms(20))
-    };
+    let lossy =
+        Conditions { jitter: ms(5), loss: 0.01, reorder: 0.01, reorder_by: ms(4), ..Conditions::delayed(ms(20)) };
     for figures in &call(Plan::alike(2, 2, lossy), 60).figures {
         let direction = &figures.direction;
         assert!(figures.seconds > 59.0);
@@ -152,6 +147,9 @@ fn a_narrow_downlink_loses_whole_pictures_and_piles_up_no_more_than_its_queue() 
         assert!(narrow.audio.mouth_to_ear_ms.p95 < 80.0 + queue_ms, "{:?}", narrow.audio);
         assert!(narrow.audio.concealed_share < 0.25, "{:?}", narrow.audio);
         assert!(left.down[1].queue_full > 0 && left.down[0].queue_full == 0);
-        assert!(free.fps_shown > 29.0 && free.frames.dropped.is_empty() && free.frame_delay_ms.p99 < 70.0, "{free:?}");
+        assert!(
+            free.fps_shown > 29.0 && free.frames.dropped.is_empty() && free.frame_delay_ms.p99 < 70.0,
+            "{free:?}"
+        );
     }
 }
