@@ -21,6 +21,8 @@ use crate::{
 };
 
 #[derive(Debug, Clone, clap::Args)]
+// clap names a group after its type, and the commands' own arguments have the same name.
+#[group(id = "media")]
 pub struct Arguments {
     /// Send this y4m file, forwards then backwards, over and over; a generated scene otherwise.
     #[arg(long, value_name = "FILE.y4m")]
