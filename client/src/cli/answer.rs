@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tokio::sync::mpsc;
 use visavis_proto::{ids::CallId, signal::call::Event as CallEvent};
 
 use super::{Outcome, connect, media, sentence, talk};
@@ -33,14 +34,17 @@ pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome>
     let clock = Clock::system();
     let (client, mut events) = connect(folder, clock).await?;
     println!("{} is online: waiting for a call.", client.welcome.name);
-    if client.welcome.missed_calls > 0 {
-        println!("You missed {} calls: see visavis history.", client.welcome.missed_calls);
+    match client.welcome.missed_calls {
+        0 => {}
+        1 => println!("You missed 1 call: see visavis history."),
+        missed => println!("You missed {missed} calls: see visavis history."),
     }
+    let mut typed = if arguments.auto || arguments.decline { None } else { Some(read_lines()?) };
     loop {
-        let outcome = answer_one(&client, &mut events, &arguments, clock).await?;
-        match outcome {
-            Some(_) if arguments.stay => println!("Waiting for the next call."),
-            Some(outcome) => {
+        let ended = answer_one(&client, &mut events, &arguments, typed.as_mut(), clock).await?;
+        match ended {
+            Some((_, GoOn(true))) if arguments.stay => println!("Waiting for the next call."),
+            Some((outcome, _)) => {
                 client.stop().await;
                 return Ok(outcome);
             }
@@ -52,30 +56,42 @@ pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome>
     }
 }
 
-/// Waits for one call and holds it. `None` if the person interrupted.
+/// Whether to wait for another call, if that was asked for.
+struct GoOn(bool);
+
+/// Lines typed on standard input.
+type Lines = mpsc::Receiver<String>;
+
+/// Waits for one call and holds it. `None` if the person interrupted before it rang.
 async fn answer_one(
     client: &Client,
     events: &mut Events,
     arguments: &Arguments,
+    typed: Option<&mut Lines>,
     clock: Clock,
-) -> anyhow::Result<Option<Outcome>> {
+) -> anyhow::Result<Option<(Outcome, GoOn)>> {
     // Encoders and files are ready before it rings: the first picture then follows the accept at once.
     let prepared = arguments.media.prepare(clock, talk::CALLEE_SEED)?;
     let Some((call, caller)) = wait_for_call(events).await? else { return Ok(None) };
     println!("{caller} calls.");
-    let accepted = if arguments.auto || arguments.decline {
-        Answer::Person(arguments.auto)
-    } else {
-        ask(events, call, &caller).await?
+    let answer = match typed {
+        None => Answer::Person(arguments.auto),
+        Some(typed) => ask(events, call, &caller, typed).await?,
     };
-    match accepted {
+    let go_on = GoOn(!matches!(answer, Answer::Interrupted));
+    match answer {
         Answer::Person(true) => client.accept(call, prepared.ports).await,
-        Answer::Person(false) => client.end(call).await,
-        Answer::Ended(outcome) => return Ok(Some(outcome)),
+        Answer::Person(false) | Answer::Interrupted => {
+            // The stages end as their queues close.
+            drop(prepared.ports);
+            client.end(call).await;
+        }
+        Answer::Ended(outcome) => return Ok(Some((outcome, go_on))),
     }
-    let result = talk::until_over(client, events, call, &arguments.media, &prepared.rest).await;
+    let result = talk::until_over(client, events, call, &caller, &arguments.media, &prepared.rest).await;
     prepared.stages.finish();
-    talk::conclude(&arguments.media, prepared.rest, result).map(Some)
+    let outcome = talk::conclude(&arguments.media, prepared.rest, result)?;
+    Ok(Some((outcome, go_on)))
 }
 
 async fn wait_for_call(events: &mut Events) -> anyhow::Result<Option<(CallId, String)>> {
@@ -86,6 +102,8 @@ async fn wait_for_call(events: &mut Events) -> anyhow::Result<Option<(CallId, St
             event = events.recv() => match event {
                 Some(Event::Call(CallEvent::Incoming { call, caller, .. })) => return Ok(Some((call, caller))),
                 Some(Event::Refused(reason)) => anyhow::bail!(reason),
+                Some(Event::Disconnected(_)) => println!("The connection was lost: reconnecting ..."),
+                Some(Event::Reconnected) => println!("Connected again."),
                 Some(_) => {}
                 None => anyhow::bail!("the connection to the relay ended"),
             },
@@ -96,17 +114,15 @@ async fn wait_for_call(events: &mut Events) -> anyhow::Result<Option<(CallId, St
 /// What came of asking.
 enum Answer {
     Person(bool),
+    Interrupted,
     Ended(Outcome),
 }
 
 /// Asks the person, unless the call ends first.
-async fn ask(events: &mut Events, call: CallId, caller: &str) -> anyhow::Result<Answer> {
+async fn ask(events: &mut Events, call: CallId, caller: &str, typed: &mut Lines) -> anyhow::Result<Answer> {
+    // What was typed before the question does not answer it.
+    while typed.try_recv().is_ok() {}
     println!("Take it? [y/N] ");
-    let line = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    });
-    tokio::pin!(line);
     loop {
         tokio::select! {
             biased; // a call that has ended is not accepted any more
@@ -116,10 +132,32 @@ async fn ask(events: &mut Events, call: CallId, caller: &str) -> anyhow::Result<
                     println!("{text}");
                     return Ok(Answer::Ended(outcome));
                 }
+                Some(Event::Refused(reason)) => anyhow::bail!(reason),
                 Some(_) => {}
                 None => anyhow::bail!("the connection to the relay ended"),
             },
-            line = &mut line => return Ok(Answer::Person(line??.trim().eq_ignore_ascii_case("y"))),
+            _ = talk::interrupted() => return Ok(Answer::Interrupted),
+            line = typed.recv() => {
+                // The end of the input is no yes.
+                return Ok(Answer::Person(line.is_some_and(|line| line.trim().eq_ignore_ascii_case("y"))));
+            }
         }
     }
 }
+
+/// Reads standard input on a thread of its own: a read cannot be given up, and a process whose call has ended must not
+/// wait for somebody to press return.
+fn read_lines() -> anyhow::Result<Lines> {
+    let (sender, lines) = mpsc::channel(LINES);
+    std::thread::Builder::new().name("visavis-stdin".into()).spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if let Err(mpsc::error::TrySendError::Closed(_)) = sender.try_send(line) {
+                return;
+            }
+        }
+    })?;
+    Ok(lines)
+}
+
+/// One answer to one question; what is typed beyond it before it is read is dropped.
+const LINES: usize = 1;

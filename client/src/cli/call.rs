@@ -20,7 +20,8 @@ pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome>
     let (client, mut events) = connect(folder, clock).await?;
     println!("Calling {} ...", arguments.name);
     let call = client.call(&arguments.name, prepared.ports).await;
-    let result = talk::until_over(&client, &mut events, call, &arguments.media, &prepared.rest).await;
+    let result =
+        talk::until_over(&client, &mut events, call, &arguments.name, &arguments.media, &prepared.rest).await;
     client.stop().await;
     prepared.stages.finish();
     talk::conclude(&arguments.media, prepared.rest, result)

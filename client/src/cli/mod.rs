@@ -12,9 +12,14 @@ mod people;
 mod sentence;
 mod talk;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -89,6 +94,10 @@ pub fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let folder = arguments.profile.unwrap_or_else(profile::default_folder);
+    let _alone = match &arguments.command {
+        Command::Join(_) | Command::Whoami => None,
+        _ => claim(&folder)?,
+    };
     match arguments.command {
         Command::Join(join) => join::run(&folder, join).await,
         Command::People(people) => people::run(&folder, people).await,
@@ -100,8 +109,33 @@ async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     }
 }
 
+/// The relay keeps one connection a device: a second program with this profile would end the first one's call.
+fn claim(folder: &Path) -> anyhow::Result<Option<File>> {
+    let Ok(lock) = File::create(folder.join(".lock")) else {
+        // Without a profile there is nothing to share, and one that cannot be written to can still be used.
+        return Ok(None);
+    };
+    ensure!(
+        !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
+        "another visavis is connected with the profile in {}: end it first, or make this one a device of its own \
+         (visavis join LINK --existing --profile ANOTHER_FOLDER)",
+        folder.display()
+    );
+    Ok(Some(lock))
+}
+
 /// Connects with the profile of `folder`.
-async fn connect(folder: &std::path::Path, clock: Clock) -> anyhow::Result<(Client, Events)> {
+async fn connect(folder: &Path, clock: Clock) -> anyhow::Result<(Client, Events)> {
     let profile = Profile::load(folder)?;
     Ok(Client::connect(profile.link, Arc::new(profile.device), clock).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
 }

@@ -40,11 +40,12 @@ pub async fn interrupted() {
     }
 }
 
-/// Follows a call until it has ended, hanging up when the person or the clock says so.
+/// Follows a call with `peer` until it has ended, hanging up when the person or the clock says so.
 pub async fn until_over(
     client: &Client,
     events: &mut Events,
     call: CallId,
+    peer: &str,
     arguments: &media::Arguments,
     rest: &Rest,
 ) -> anyhow::Result<(EndReason, String)> {
@@ -75,7 +76,10 @@ pub async fn until_over(
                     }
                     CallEvent::Connected(connected) => {
                         current = connected.call;
-                        if connected.resumed {
+                        if asked_to_end {
+                            // It was asked for under the id of a call that has been merged into this one.
+                            client.end(current).await;
+                        } else if connected.resumed {
                             say(&format!("The call with {} goes on.", connected.peer));
                         } else {
                             say(&format!("In a call with {}. Ctrl-C hangs up.", connected.peer));
@@ -91,6 +95,8 @@ pub async fn until_over(
                         say(&sentence::ended(EndReason::Merged, &peer).0);
                     }
                     CallEvent::Ended { reason, peer, .. } => return Ok((reason, peer)),
+                    // Their call and this one become one.
+                    CallEvent::Incoming { caller, .. } if caller.eq_ignore_ascii_case(peer) => {}
                     CallEvent::Incoming { caller, call: other, .. } => {
                         say(&format!("{caller} calls too: declined, since you are in a call."));
                         client.end(other).await;

@@ -121,6 +121,8 @@ pub struct Actor {
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<Event>,
     calls: Calls,
+    /// Who rings here.
+    ringing: BTreeMap<CallId, String>,
     clocks: ClockSync,
     /// Ports of calls that are not live yet.
     waiting: BTreeMap<CallId, (Ports, Option<Timestamp>)>,
@@ -177,6 +179,7 @@ impl Actor {
             commands,
             events,
             calls: Calls::default(),
+            ringing: BTreeMap::new(),
             clocks: ClockSync::new(),
             waiting: BTreeMap::new(),
             media: None,
@@ -204,6 +207,11 @@ impl Actor {
                 }
                 Exit::Lost(reason) => {
                     tracing::info!(%reason, "connection to the relay lost");
+                    if let Some(reason) = dismissed(&online.connection).await {
+                        self.tell(Event::Refused(reason.to_owned()));
+                        self.end_everything();
+                        return;
+                    }
                     online.connection.close(0u32.into(), b"lost");
                     self.pending.clear();
                     // The grace counts from the last sign of life: QUIC notices a dead path only after 35 s, when the
@@ -253,7 +261,7 @@ impl Actor {
                     self.tell(Event::Reconnected);
                     return Some(session);
                 }
-                Err(error @ (session::Error::NotEnrolled(_) | session::Error::WrongPin(_))) => {
+                Err(error) if is_final(&error) => {
                     self.tell(Event::Refused(error.to_string()));
                     self.end_everything();
                     return None;
@@ -415,18 +423,8 @@ impl Actor {
 
     fn handle_command(&mut self, command: Command, online: &Online) {
         match command {
-            Command::Call { callee, call, ports } => match self.calls.call(call, &callee, ports.offers.clone()) {
-                Ok(()) => drop(self.waiting.insert(call, (ports, None))),
-                Err(error) => {
-                    tracing::info!(%error, "not called");
-                    let reason = control::EndReason::AlreadyInCall;
-                    self.tell(Event::Call(CallEvent::Ended { call, peer: callee, reason, missed: false }));
-                }
-            },
-            Command::Accept { call, ports } => match self.calls.accept(call, ports.offers.clone()) {
-                Ok(()) => drop(self.waiting.insert(call, (ports, Some(self.clock.now())))),
-                Err(error) => tracing::info!(%error, "not accepted"),
-            },
+            Command::Call { callee, call, ports } => self.call(call, callee, ports),
+            Command::Accept { call, ports } => self.accept(call, ports),
             Command::End(call) => self.calls.end(call),
             Command::MediaState(state) => {
                 if let Some(media) = &mut self.media {
@@ -444,6 +442,30 @@ impl Actor {
                 }
             }
             Command::Rebind | Command::Stop => {}
+        }
+    }
+
+    fn call(&mut self, call: CallId, callee: String, ports: Ports) {
+        let ended = |reason| Event::Call(CallEvent::Ended { call, peer: callee.clone(), reason, missed: false });
+        let rings_here = self.ringing.iter().find(|(_, caller)| caller.eq_ignore_ascii_case(&callee));
+        if let Some(theirs) = rings_here.map(|(&theirs, _)| theirs) {
+            // Whoever calls somebody who is calling them wants to talk to them: the relay does the same under glare.
+            self.tell(ended(control::EndReason::Merged));
+            return self.accept(theirs, ports);
+        }
+        match self.calls.call(call, &callee, ports.offers.clone()) {
+            Ok(()) => drop(self.waiting.insert(call, (ports, None))),
+            Err(error) => {
+                tracing::info!(%error, "not called");
+                self.tell(ended(control::EndReason::AlreadyInCall));
+            }
+        }
+    }
+
+    fn accept(&mut self, call: CallId, ports: Ports) {
+        match self.calls.accept(call, ports.offers.clone()) {
+            Ok(()) => drop(self.waiting.insert(call, (ports, Some(self.clock.now())))),
+            Err(error) => tracing::info!(%error, "not accepted"),
         }
     }
 
@@ -498,8 +520,15 @@ impl Actor {
     fn drain_calls(&mut self) {
         while let Some(event) = self.calls.poll_event() {
             match &event {
-                CallEvent::Connected(connected) => self.go_live(connected),
-                CallEvent::Ended { call, .. } => self.finish(*call),
+                CallEvent::Incoming { call, caller, .. } => drop(self.ringing.insert(*call, caller.clone())),
+                CallEvent::Connected(connected) => {
+                    self.ringing.remove(&connected.call);
+                    self.go_live(connected);
+                }
+                CallEvent::Ended { call, .. } => {
+                    self.ringing.remove(call);
+                    self.finish(*call);
+                }
                 CallEvent::Peer { message: control::PeerMessage { body: Some(peer::Body::Recover(_)) }, .. } => {
                     if let Some(media) = &self.media {
                         media.ports.control.want_keyframe();
@@ -593,6 +622,34 @@ impl Actor {
         let number = self.next_request;
         self.next_request = self.next_request.checked_add(1).unwrap_or(FIRST_REQUEST);
         number
+    }
+}
+
+/// Whether trying again is of no use until a person has done something.
+fn is_final(error: &session::Error) -> bool {
+    match error {
+        session::Error::NotEnrolled(_) | session::Error::WrongPin(_) => true,
+        session::Error::Control(error) => error.code() == Some(control::ErrorCode::Disabled),
+        _ => false,
+    }
+}
+
+/// Why the relay sent this device away for good, if it did.
+async fn dismissed(connection: &Connection) -> Option<&'static str> {
+    // The control stream may end a moment before the connection, which says why.
+    let closed = tokio::time::timeout(Duration::from_secs(1), connection.closed()).await;
+    let Ok(quinn::ConnectionError::ApplicationClosed(close)) = closed else { return None };
+    let code = i32::try_from(close.error_code.into_inner()).ok()?;
+    match control::CloseCode::try_from(code).ok()? {
+        control::CloseCode::Replaced => Some(
+            "this device has connected a second time, and the first connection has ended: end the other program that \
+             uses this profile, or join with a profile of its own (visavis join LINK --existing)",
+        ),
+        control::CloseCode::Revoked => {
+            Some("this device was removed from its account: join again (visavis join LINK --name YOU --existing)")
+        }
+        control::CloseCode::Disabled => Some("this account has been disabled: ask the relay's operator"),
+        _ => None,
     }
 }
 
