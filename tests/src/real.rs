@@ -18,6 +18,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The password of everybody in tests and demonstrations.
 pub const PASSWORD: &str = "correct horse battery";
 
+/// Flags for a call whose media cost little.
+pub const SMALL: [&str; 2] = ["--size=160x120", "--video-rate=100"];
+
 /// The path of one of the workspace's binaries, beside the running one.
 ///
 /// # Errors
@@ -98,12 +101,35 @@ impl Process {
     ///
     /// If the process ends or falls silent before.
     pub fn wait_for(&mut self, text: &str) -> anyhow::Result<String> {
-        let deadline = now() + PATIENCE;
+        self.wait_for_within(text, PATIENCE)
+    }
+
+    /// As [`Self::wait_for`], with a patience of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the process ends before, or does not say it in time.
+    pub fn wait_for_within(&mut self, text: &str, patience: Duration) -> anyhow::Result<String> {
+        let found = self.wait_until(patience, |line| line.contains(text).then(|| line.to_owned()));
+        found.with_context(|| format!("waiting for {text:?}"))
+    }
+
+    /// Reads until `look` finds in a line what it looks for.
+    ///
+    /// # Errors
+    ///
+    /// If the process ends before, or does not say it in time.
+    pub fn wait_until<T>(
+        &mut self,
+        patience: Duration,
+        mut look: impl FnMut(&str) -> Option<T>,
+    ) -> anyhow::Result<T> {
+        let deadline = now() + patience;
         loop {
-            match self.line_before(deadline)? {
-                Some(line) if line.contains(text) => return Ok(line),
-                Some(_) => {}
-                None => bail!("{} ended without saying {text:?}. It said:\n{}", self.name, self.said()),
+            match self.line_before(deadline)?.as_deref().map(&mut look) {
+                Some(Some(found)) => return Ok(found),
+                Some(None) => {}
+                None => bail!("{} ended too early. It said:\n{}", self.name, self.said()),
             }
         }
     }
@@ -203,8 +229,17 @@ impl Relay {
     ///
     /// If it does not come up.
     pub fn start_with<S: AsRef<OsStr>>(folder: &Path, flags: &[S]) -> anyhow::Result<Self> {
+        Self::start_at("127.0.0.1:0", folder, flags)
+    }
+
+    /// Starts a relay at an address.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come up.
+    pub fn start_at<S: AsRef<OsStr>>(address: &str, folder: &Path, flags: &[S]) -> anyhow::Result<Self> {
         let mut command = Command::new(binary("visavis-relay")?);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--public-host", "127.0.0.1", "--data"]).arg(folder);
+        command.args(["serve", "--listen", address, "--public-host", "127.0.0.1", "--data"]).arg(folder);
         command.args(flags);
         let mut process = Process::start("the relay", &mut command)?;
         let link = process.wait_for("visavis://")?.trim().to_owned();
@@ -222,6 +257,20 @@ impl Relay {
         let (status, lines) = Process::start("the relay's command", &mut command)?.finish()?;
         ensure!(status.success(), "{arguments:?} failed: {lines:?}");
         Ok(lines)
+    }
+
+    /// A fresh invite.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn invite(&self) -> anyhow::Result<String> {
+        self.run(&["invite"])?.pop().context("the relay printed no invite")
+    }
+
+    /// Where it keeps its data.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Asks it to stop in good order.
@@ -254,6 +303,16 @@ impl Person {
     /// The same person on another device.
     pub fn on_another_device(&self) -> Self {
         Self { name: self.name.clone(), profile: self.profile.with_extension("other") }
+    }
+
+    /// The same folder for somebody of another name.
+    pub fn under_the_name(&self, name: &str) -> Self {
+        Self { name: name.to_owned(), profile: self.profile.clone() }
+    }
+
+    /// Where this device's profile lies.
+    pub fn profile(&self) -> &Path {
+        &self.profile
     }
 
     /// Joins by `link`, with more flags.
@@ -299,6 +358,46 @@ impl Person {
     pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> anyhow::Result<(ExitStatus, Vec<String>)> {
         self.start(arguments)?.finish()
     }
+}
+
+/// A relay that is open to everybody, and people who have joined it.
+#[derive(Debug)]
+pub struct Setup<const N: usize> {
+    /// The relay.
+    pub relay: Relay,
+    /// The people.
+    pub people: [Person; N],
+    /// Everybody's folder; gone when dropped.
+    pub folder: tempfile::TempDir,
+}
+
+impl<const N: usize> Setup<N> {
+    /// Starts the relay and registers everybody.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong first.
+    pub fn new(names: [&str; N]) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let relay = Relay::start(&folder.path().join("relay"))?;
+        let people = names.map(|name| Person::new(folder.path(), name));
+        people.iter().try_for_each(|person| person.join(&relay.link, &[]))?;
+        Ok(Self { relay, people, folder })
+    }
+}
+
+/// Brings two people into a call with small pictures and live figures; answers the caller's process and the callee's.
+///
+/// # Errors
+///
+/// If there is no call.
+pub fn live_call(caller: &Person, callee: &Person) -> anyhow::Result<(Process, Process)> {
+    let mut answering = callee.start(&[&["answer", "--auto", "--live-json"], &SMALL[..]].concat())?;
+    answering.wait_for("waiting for a call")?;
+    let mut calling = caller.start(&[&["call", &callee.name, "--live-json"], &SMALL[..]].concat())?;
+    calling.wait_for("In a call with")?;
+    answering.wait_for("In a call with")?;
+    Ok((calling, answering))
 }
 
 /// The one clock of tests with real processes.
