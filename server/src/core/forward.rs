@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use visavis_proto::{
     ids::{FrameNumber, StreamId},
+    media::packetise::stamp_us,
     time::Timestamp,
     wire::{
         control::DropCause,
@@ -160,19 +161,15 @@ fn fits(frame: &FrameHeader, room_bytes: usize) -> bool {
     claim.min(LARGEST_CLAIM_BYTES) + reserve <= room_bytes
 }
 
-/// When a packet passed, relative to a capture time that its sender claims; saturates where the claim is absurd.
+/// When a packet passed, relative to a capture time that its sender claims; clamped where the claim is absurd.
 pub fn stamp(capture: Timestamp, received: Timestamp, now: Timestamp) -> RelayStamp {
-    RelayStamp { received_after_us: whole_us(received, capture), held_us: whole_us(now, received) }
-}
-
-fn whole_us(late: Timestamp, early: Timestamp) -> u32 {
-    u32::try_from(late.since(early).as_micros()).unwrap_or(u32::MAX)
+    RelayStamp { received_after_us: stamp_us(capture, received), held_us: stamp_us(received, now) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use visavis_proto::wire::media::References;
+    use visavis_proto::{media::packetise::MAX_STAMP_US, wire::media::References};
 
     const STREAM: StreamId = StreamId(4);
     const STAMP: RelayStamp = RelayStamp { received_after_us: 9, held_us: 1 };
@@ -291,7 +288,7 @@ mod tests {
     #[test]
     fn absurd_capture_times_saturate() {
         let now = Timestamp::from_micros(1_700_000_000_000_000);
-        assert_eq!(stamp(Timestamp::ZERO, now, now).received_after_us, u32::MAX);
+        assert_eq!(stamp(Timestamp::ZERO, now, now).received_after_us, MAX_STAMP_US);
         assert_eq!(stamp(Timestamp::from_nanos(u64::MAX), now, now).received_after_us, 0);
     }
 
