@@ -1,6 +1,8 @@
-//! One call's stages: their threads, and the queues between them and the network thread.
+//! One call's stages, and the queues between them and the network thread.
+//!
+//! [`wire`] lays them out once for everybody: [`Stages`] runs each on a thread, a simulated world as a task.
 
-use std::{io, sync::Arc};
+use std::{future::Future, io, pin::Pin, sync::Arc};
 
 use tokio::sync::mpsc;
 use visavis_codec::{h264, opus};
@@ -13,8 +15,8 @@ use crate::{
     net::media::Ports,
     pipeline::{
         control::SendControl,
-        recv::{self, SoundDelay},
-        send,
+        recv::{self, Decoder, SoundDelay},
+        send::{self, Encoder},
     },
     playback::{PictureSink, SoundSink},
     stats,
@@ -24,19 +26,47 @@ use crate::{
 /// What a person wants to send and to receive.
 pub struct Options {
     /// Pictures to send, if any.
-    pub pictures: Option<Box<dyn video::Source>>,
-    /// Pictures per second.
-    pub frames_per_second: f64,
+    pub camera: Option<Camera>,
     /// Sound to send, if any.
-    pub sound: Option<Box<dyn sound::Source>>,
+    pub microphone: Option<Microphone>,
     /// Bits per second of pictures; stands in for the congestion controller.
     pub video_rate: Bitrate,
-    /// Bits per second of sound.
-    pub sound_rate: Bitrate,
+    /// Decodes the pictures that come.
+    pub decoder: Box<dyn Decoder>,
     /// The eye.
     pub picture_sink: Box<dyn PictureSink>,
     /// The ear.
     pub sound_sink: Box<dyn SoundSink>,
+}
+
+/// Pictures to send.
+pub struct Camera {
+    /// Where they come from.
+    pub source: Box<dyn video::Source>,
+    /// How many a second.
+    pub frames_per_second: f64,
+    /// What encodes them.
+    pub encoder: Box<dyn Encoder>,
+}
+
+impl Camera {
+    /// A source with an H.264 encoder of its size.
+    ///
+    /// # Errors
+    ///
+    /// If openh264 refuses the size.
+    pub fn h264(source: Box<dyn video::Source>, frames_per_second: f64, rate: Bitrate) -> Result<Self, Error> {
+        let encoder = Box::new(send::H264::new(source.size(), frames_per_second, rate)?);
+        Ok(Self { source, frames_per_second, encoder })
+    }
+}
+
+/// Sound to send.
+pub struct Microphone {
+    /// Where it comes from.
+    pub source: Box<dyn sound::Source>,
+    /// Bits per second.
+    pub rate: Bitrate,
 }
 
 /// Why a call's stages could not be started.
@@ -53,104 +83,117 @@ pub enum Error {
     Thread(#[from] io::Error),
 }
 
-/// The running stages of a call. Dropping it stops them.
+/// A stage that is ready to run: ends by itself when the queues around it close.
+pub struct Part {
+    /// The name of its thread.
+    pub name: &'static str,
+    /// How soon it should run when it is ready.
+    pub urgency: Urgency,
+    /// It makes what is sent, rather than taking what comes.
+    pub sends: bool,
+    /// The stage.
+    pub run: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// Lays out every stage of a call and the queues between them.
+///
+/// # Errors
+///
+/// [`Error::Sound`].
+pub fn wire(options: Options, clock: Clock, stats: &stats::Sender) -> Result<(Vec<Part>, Ports), Error> {
+    let control = SendControl::new(options.video_rate);
+    let offers = send::offers(options.microphone.is_some(), options.camera.is_some());
+    let (encoded_pictures, pictures) = mpsc::channel(send::ENCODED_PICTURES);
+    let (encoded_sound, sound) = mpsc::channel(send::ENCODED_SOUND);
+    let (pictures_out, pictures_to_decode) = mpsc::channel(recv::PICTURES_TO_DECODE);
+    let (sound_out, sound_to_decode) = mpsc::channel(recv::SOUND_TO_DECODE);
+    let (pleas, recover) = mpsc::channel(recv::PLEAS);
+    let mut parts = Vec::new();
+    let mut add = |name, urgency, sends, run| parts.push(Part { name, urgency, sends, run });
+
+    if let Some(Camera { source, frames_per_second, encoder }) = options.camera {
+        let (writer, cell) = latest();
+        let pool = video::Pool::default();
+        let encode = send::PictureStage {
+            cell,
+            pool: pool.clone(),
+            encoder,
+            control: control.clone(),
+            clock,
+            queue: encoded_pictures,
+            stats: stats.clone(),
+        };
+        let capture = video::run(source, frames_per_second, clock, pool, writer, control.clone(), stats.clone());
+        add("visavis-capture", Urgency::Usual, true, Box::pin(capture) as _);
+        add("visavis-encode", Urgency::Usual, true, Box::pin(send::encode_pictures(encode)) as _);
+    }
+    if let Some(Microphone { source, rate }) = options.microphone {
+        let encode = send::SoundStage {
+            source,
+            encoder: opus::Encoder::new(u32::try_from(rate.as_bps()).unwrap_or(u32::MAX))?,
+            control: control.clone(),
+            clock,
+            queue: encoded_sound,
+            overflow: Arc::default(),
+        };
+        add("visavis-sound-out", Urgency::Prompt, true, Box::pin(send::encode_sound(encode)) as _);
+    }
+
+    let sound_delay = SoundDelay::default();
+    let decode = recv::PictureStage {
+        queue: pictures_to_decode,
+        decoder: options.decoder,
+        sink: options.picture_sink,
+        sound_delay: sound_delay.clone(),
+        recover: pleas,
+        clock,
+        stats: stats.clone(),
+    };
+    let play = recv::SoundStage {
+        queue: sound_to_decode,
+        decoder: opus::Decoder::new()?,
+        sink: options.sound_sink,
+        sound_delay,
+        clock,
+        stats: stats.clone(),
+    };
+    add("visavis-decode", Urgency::Usual, false, Box::pin(recv::decode_pictures(decode)) as _);
+    add("visavis-sound-in", Urgency::Prompt, false, Box::pin(recv::play_sound(play)) as _);
+
+    let target = options.video_rate;
+    let stats = stats.clone();
+    Ok((parts, Ports { offers, sound, pictures, sound_out, pictures_out, recover, control, target, stats }))
+}
+
+/// The running stages of a call, a thread each. Dropping it stops them.
 pub struct Stages {
     /// Sources first, so that they stop before what they feed.
-    _sources: Vec<Stage>,
+    sources: Vec<Stage>,
     receivers: Vec<Stage>,
     /// Switches and wishes.
     pub control: SendControl,
 }
 
 impl Stages {
-    /// Builds encoders and decoders and starts every thread of a call, while it still rings: the first picture then
-    /// follows the accept at once. Nothing is encoded before the network side says that the call is live.
+    /// Starts every thread of a call, while it still rings: the first picture then follows the accept at once. Nothing
+    /// is encoded before the network side says that the call is live.
     ///
     /// # Errors
     ///
     /// Any [`Error`].
     pub fn start(options: Options, clock: Clock, stats: &stats::Sender) -> Result<(Self, Ports), Error> {
-        let control = SendControl::new(options.video_rate);
-        let offers = send::offers(options.sound.is_some(), options.pictures.is_some());
-        let (encoded_pictures, pictures) = mpsc::channel(send::ENCODED_PICTURES);
-        let (encoded_sound, sound) = mpsc::channel(send::ENCODED_SOUND);
-        let (pictures_out, pictures_to_decode) = mpsc::channel(recv::PICTURES_TO_DECODE);
-        let (sound_out, sound_to_decode) = mpsc::channel(recv::SOUND_TO_DECODE);
-        let (pleas, recover) = mpsc::channel(recv::PLEAS);
-        let mut sources = Vec::new();
-
-        if let Some(source) = options.pictures {
-            let (writer, cell) = latest();
-            let pool = video::Pool::default();
-            let encoder = send::H264::new(source.size(), options.frames_per_second, options.video_rate)?;
-            let stage = send::PictureStage {
-                cell,
-                pool: pool.clone(),
-                encoder: Box::new(encoder),
-                control: control.clone(),
-                clock,
-                queue: encoded_pictures,
-                stats: stats.clone(),
-            };
-            let capture =
-                video::run(source, options.frames_per_second, clock, pool, writer, control.clone(), stats.clone());
-            sources.push(Stage::spawn("visavis-capture", Urgency::Usual, move || capture)?);
-            sources.push(Stage::spawn("visavis-encode", Urgency::Usual, move || send::encode_pictures(stage))?);
+        let (parts, ports) = wire(options, clock, stats)?;
+        let mut stages = Self { sources: Vec::new(), receivers: Vec::new(), control: ports.control.clone() };
+        for part in parts {
+            let side = if part.sends { &mut stages.sources } else { &mut stages.receivers };
+            side.push(Stage::spawn(part.name, part.urgency, move || part.run)?);
         }
-        if let Some(source) = options.sound {
-            let encoder = opus::Encoder::new(u32::try_from(options.sound_rate.as_bps()).unwrap_or(u32::MAX))?;
-            let stage = send::SoundStage {
-                source,
-                encoder,
-                control: control.clone(),
-                clock,
-                queue: encoded_sound,
-                overflow: Arc::default(),
-            };
-            sources.push(Stage::spawn("visavis-sound-out", Urgency::Prompt, move || send::encode_sound(stage))?);
-        }
-
-        let sound_delay = SoundDelay::default();
-        let picture_stage = recv::PictureStage {
-            queue: pictures_to_decode,
-            decoder: Box::new(h264::Decoder::new()?),
-            sink: options.picture_sink,
-            sound_delay: sound_delay.clone(),
-            recover: pleas,
-            clock,
-            stats: stats.clone(),
-        };
-        let sound_stage = recv::SoundStage {
-            queue: sound_to_decode,
-            decoder: opus::Decoder::new()?,
-            sink: options.sound_sink,
-            sound_delay,
-            clock,
-            stats: stats.clone(),
-        };
-        let receivers = vec![
-            Stage::spawn("visavis-decode", Urgency::Usual, move || recv::decode_pictures(picture_stage))?,
-            Stage::spawn("visavis-sound-in", Urgency::Prompt, move || recv::play_sound(sound_stage))?,
-        ];
-
-        let ports = Ports {
-            offers,
-            sound,
-            pictures,
-            sound_out,
-            pictures_out,
-            recover,
-            control: control.clone(),
-            target: options.video_rate,
-            stats: stats.clone(),
-        };
-        Ok((Self { _sources: sources, receivers, control }, ports))
+        Ok((stages, ports))
     }
 
-    /// After the call has ended: lets the receiving stages finish what they hold, and stops everything.
-    pub fn finish(mut self) {
-        for receiver in std::mem::take(&mut self.receivers) {
-            receiver.finish();
-        }
+    /// After the call has ended: stops the sources, and lets the receiving stages finish what they hold.
+    pub fn finish(self) {
+        drop(self.sources);
+        self.receivers.into_iter().for_each(Stage::finish);
     }
 }

@@ -123,10 +123,15 @@ impl Profile {
 ///
 /// # Errors
 ///
-/// [`Error::Exists`] if it holds one, [`Error::Io`] if it cannot be made or written to.
+/// [`Error::Exists`] if it holds one, [`Error::Damaged`] if it holds the remains of one, [`Error::Io`] if it cannot be made or written to.
 pub fn prepare(folder: &Path) -> Result<(), Error> {
-    if let Ok(profile) = Profile::load(folder) {
-        return Err(Error::Exists { folder: folder.to_owned(), name: profile.name });
+    match Profile::load(folder) {
+        Ok(profile) => return Err(Error::Exists { folder: folder.to_owned(), name: profile.name }),
+        Err(Error::Missing(_)) => {}
+        // What is damaged may still be repaired, so it is not written over.
+        Err(error @ Error::Damaged { .. }) => return Err(error),
+        // The attempt to write says it better.
+        Err(_) => {}
     }
     let io = |action| move |source| Error::Io { action, path: folder.to_owned(), source };
     fs::create_dir_all(folder).map_err(io("make"))?;

@@ -108,7 +108,8 @@ fn the_callee_may_hang_up_as_well() -> anyhow::Result<()> {
 fn a_person_who_is_asked_takes_the_call_or_not() -> anyhow::Result<()> {
     let Setup { relay: _relay, people: [alice, bob], folder: _folder } = Setup::new(["alice", "bob"])?;
     let mut callee = waits(&bob, &["--stay", "--live-json"])?;
-    for (answer, said_to_alice, code) in [("y", "You hung up.", 0), ("n", "The call with bob was declined.", NOT_TAKEN)]
+    for (answer, said_to_alice, code) in
+        [("y", "You hung up.", 0), ("n", "The call with bob was declined.", NOT_TAKEN)]
     {
         let mut caller = calls(&alice, "bob")?;
         callee.wait_for("Take it?")?;
@@ -154,7 +155,10 @@ fn a_call_is_cancelled_and_counts_as_missed() -> anyhow::Result<()> {
     let (_, missed) = bob.run(&["history", "--missed"])?;
     ensure!(missed.len() == 1 && missed[0].contains("alice") && missed[0].contains("missed"), "{missed:?}");
     let mut seen = waits(&bob, &[])?;
-    ensure!(seen.try_line().is_none_or(|line| !line.contains("missed")), "what was seen in the history is told again");
+    ensure!(
+        seen.try_line().is_none_or(|line| !line.contains("missed")),
+        "what was seen in the history is told again"
+    );
     Ok(())
 }
 
@@ -171,7 +175,8 @@ fn ctrl_c_declines_a_call_that_rings() -> anyhow::Result<()> {
 
 #[test]
 fn whoever_is_in_a_call_is_busy_for_others() -> anyhow::Result<()> {
-    let Setup { relay: _relay, people: [alice, bob, carol], folder: _folder } = Setup::new(["alice", "bob", "carol"])?;
+    let Setup { relay: _relay, people: [alice, bob, carol], folder: _folder } =
+        Setup::new(["alice", "bob", "carol"])?;
     let (mut caller, mut callee) = live_call(&alice, &bob)?;
     ends(calls(&carol, "bob")?, NOT_TAKEN, "bob is in another call: try again later.")?;
     ends(calls(&carol, "alice")?, NOT_TAKEN, "alice is in another call: try again later.")?;
@@ -333,11 +338,7 @@ fn whoever_waits_for_a_call_hears_of_a_relay_that_goes_and_comes_back() -> anyho
 fn a_call_to_nobody_ends_at_once() -> anyhow::Result<()> {
     let Setup { relay: _relay, people: [alice, bob], folder: _folder } = Setup::new(["alice", "bob"])?;
     ends(calls(&alice, "bob")?, NOT_TAKEN, "bob is not online: they will see that you called.")?;
-    ends(
-        calls(&alice, "zoe")?,
-        NOT_TAKEN,
-        "There is nobody called zoe at this relay: see visavis people.",
-    )?;
+    ends(calls(&alice, "zoe")?, NOT_TAKEN, "There is nobody called zoe at this relay: see visavis people.")?;
     ends(calls(&alice, "alice")?, NOT_TAKEN, "You cannot call yourself.")?;
     remembers(&alice, "to", "bob", "was not online")?;
     remembers(&bob, "from", "alice", "missed")

@@ -11,8 +11,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use tokio::sync::watch;
 use visavis::{
-    call::{Options, Stages},
-    capture::{sound, video},
+    call::Stages,
     client::{Client, Events},
     clock::Clock,
     identity::Key,
@@ -22,7 +21,7 @@ use visavis::{
         session::{self, Credentials},
         transport::Network,
     },
-    playback::{Nowhere, PictureSink, Shown},
+    playback::{PictureSink, Shown},
     stats::{self, run::Running},
 };
 use visavis_codec::Picture;
@@ -31,7 +30,10 @@ use visavis_proto::{
     units::Bitrate,
     wire::{control::EndReason, link::Link},
 };
-use visavis_tests::real::{PASSWORD, PATIENCE, Relay};
+use visavis_tests::{
+    claims::load::generated,
+    real::{PASSWORD, PATIENCE, Relay},
+};
 
 /// Pictures that everybody is to see.
 const ENOUGH: u32 = 30;
@@ -78,16 +80,9 @@ impl Caller {
         let collector = stats::run::start(queue, clock, None)?;
         let (shown_sender, shown) = watch::channel(0);
         let size = Arc::new(AtomicU32::new(0));
-        let options = Options {
-            // Everybody's pictures have a width of their own, so that a mix-up shows.
-            pictures: Some(Box::new(video::Generated::new(width(number), 96, u64::from(number)))),
-            frames_per_second: 30.0,
-            sound: Some(Box::new(sound::Generated::new(u64::from(number)))),
-            video_rate: Bitrate::from_kbps(80),
-            sound_rate: Bitrate::from_kbps(24),
-            picture_sink: Box::new(Counter { shown: shown_sender, size: size.clone() }),
-            sound_sink: Box::new(Nowhere),
-        };
+        // Everybody's pictures have a width of their own, so that a mix-up shows.
+        let sink = Box::new(Counter { shown: shown_sender, size: size.clone() });
+        let options = generated((width(number), 96), u64::from(number), Bitrate::from_kbps(80), sink)?;
         let (stages, ports) = Stages::start(options, clock, &sender)?;
         Ok(Self { name, client, events, stages, ports: Some(ports), shown, size, collector })
     }

@@ -70,7 +70,8 @@ struct Flooder {
 
 impl Flooder {
     fn new(link: &Link, device: &Key, seed: u64) -> anyhow::Result<Self> {
-        let (endpoint, relay) = Network::System.endpoint(link, client_config(device, link.pin, Refusal::default())?)?;
+        let (endpoint, relay) =
+            Network::System.endpoint(link, client_config(device, link.pin, Refusal::default())?)?;
         let random = StdRng::seed_from_u64(seed);
         Ok(Self { endpoint, relay, host: link.host.clone(), random, ticks: interval(TICK), tally: Tally::default() })
     }
@@ -191,7 +192,7 @@ impl Flooder {
             bytes: payload.len() as u32,
             packets: 1,
         };
-        Packet { hop, frame, payload: &payload }.encode().into()
+        Packet { hop, frame, payload: &payload }.encode()
     }
 
     /// A well-formed message that does not belong here now.
@@ -260,7 +261,11 @@ async fn a_million_wrong_datagrams_and_messages_leave_a_live_call_alone() -> any
         }
         let mean = rates.iter().sum::<f64>() / rates.len().max(1) as f64;
         let least = rates.iter().copied().fold(f64::INFINITY, f64::min);
-        println!("{name}: {} figures, {mean:.2} fps, at least {least:.1}, {:.2} % lost at most", rates.len(), loss * 100.0);
+        println!(
+            "{name}: {} figures, {mean:.2} fps, at least {least:.1}, {:.2} % lost at most",
+            rates.len(),
+            loss * 100.0
+        );
         ensure!(rates.len() as f64 > seconds * 0.8, "{} figures in {seconds:.0} s", rates.len());
         ensure!(mean >= 28.0, "{name} saw {mean:.1} pictures a second");
         worst = worst.min(least);

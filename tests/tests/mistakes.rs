@@ -116,7 +116,10 @@ fn a_link_that_is_wrong_is_refused() -> anyhow::Result<()> {
 fn a_relay_that_does_not_answer_is_told() -> anyhow::Result<()> {
     let Setup { relay, people: [alice], folder: _folder } = Setup::new(["alice"])?;
     relay.stop()?;
-    tells(alice.run(&["people"])?, &["no answer from the relay at 127.0.0.1:", "check that it is running", "firewall"])
+    tells(
+        alice.run(&["people"])?,
+        &["no answer from the relay at 127.0.0.1:", "check that it is running", "firewall"],
+    )
 }
 
 #[test]
@@ -166,8 +169,8 @@ fn a_clip_that_cannot_be_used_is_told_before_anything_rings() -> anyhow::Result<
     let second = torn.windows(6).skip(100).position(|window| window == b"FRAME\n").context("a second frame")? + 100;
     torn[second..second + 5].copy_from_slice(b"fRaMe");
     let cases: [(&str, &[u8]); 9] = [
-        ("does not begin with YUV4MPEG2", b"this is no clip"),
-        ("does not begin with YUV4MPEG2", b""),
+        ("does not begin with YUV4MPEG2", b"this is no clip\n"),
+        ("y4m", b""),
         ("truncated", &whole[..whole.len() - 100]),
         ("truncated", &whole[..200]),
         ("no frames", &clip(64, 48, 0)),
@@ -256,7 +259,9 @@ fn a_profile_that_is_missing_damaged_or_there_already_is_told_and_kept() -> anyh
     for name in ["profile.toml", "device.key"] {
         let path = alice.profile().join(name);
         let whole = fs::read(&path)?;
-        for damage in [b"".to_vec(), whole[..whole.len() / 2].to_vec(), vec![0xff; 40], b"colour = \"red\"\n".to_vec()] {
+        for damage in
+            [b"".to_vec(), whole[..whole.len() / 2].to_vec(), vec![0xff; 40], b"colour = \"red\"\n".to_vec()]
+        {
             fs::write(&path, &damage)?;
             tells(alice.run(&["people"])?, &[name, "is damaged", "Restore it from a copy", "join again"])?;
             // Joining must not write over what may still be repaired.
@@ -309,13 +314,22 @@ fn settings_that_are_wrong_are_told_with_their_line() -> anyhow::Result<()> {
     fs::write(&file, [0xff, 0xfe, 0x00])?;
     tells(serve(folder.path())?, &[&name])?;
     let elsewhere = folder.path().join("elsewhere.toml").display().to_string();
-    tells(relay_command(&["serve", "--config", &elsewhere], folder.path())?, &[&elsewhere, "cannot read the settings"])?;
+    tells(
+        relay_command(&["serve", "--config", &elsewhere], folder.path())?,
+        &[&elsewhere, "cannot read the settings"],
+    )?;
     tells(relay_command(&["invite", "--expires", "soon"], folder.path())?, &["12h or 7d"])?;
-    tells(relay_command(&["serve", "--certificate", "x.pem"], folder.path()).and_then(|outcome| {
-        fs::remove_file(&file)?;
-        Ok(outcome)
-    })?, &["relay.toml"])?;
-    tells(relay_command(&["serve", "--certificate", "x.pem"], folder.path())?, &["certificate and key belong together"])?;
+    tells(
+        relay_command(&["serve", "--certificate", "x.pem"], folder.path()).and_then(|outcome| {
+            fs::remove_file(&file)?;
+            Ok(outcome)
+        })?,
+        &["relay.toml"],
+    )?;
+    tells(
+        relay_command(&["serve", "--certificate", "x.pem"], folder.path())?,
+        &["certificate and key belong together"],
+    )?;
     let both = ["serve", "--certificate", "x.pem", "--key", "y.pem"];
     tells(relay_command(&both, folder.path())?, &["x.pem", "cannot read"])?;
     Relay::start(folder.path())?.stop()

@@ -6,10 +6,11 @@ use std::{
 };
 
 use anyhow::Context;
+use visavis_codec::h264;
 use visavis_proto::{units::Bitrate, wire::control::MAX_STREAMS};
 
 use crate::{
-    call::{Options, Stages},
+    call::{Camera, Microphone, Options, Stages},
     capture::{sound, video},
     clock::Clock,
     net::media::Ports,
@@ -135,15 +136,11 @@ impl Arguments {
         }
         let (sender, queue) = stats::channel();
         let collector = stats::run::start(queue, clock, self.stats.as_deref())?;
-        let options = Options {
-            pictures,
-            frames_per_second: f64::from(self.fps),
-            sound,
-            video_rate: Bitrate::from_kbps(self.video_rate),
-            sound_rate: Bitrate::from_kbps(self.audio_rate),
-            picture_sink,
-            sound_sink,
-        };
+        let video_rate = Bitrate::from_kbps(self.video_rate);
+        let camera = pictures.map(|source| Camera::h264(source, f64::from(self.fps), video_rate)).transpose()?;
+        let microphone = sound.map(|source| Microphone { source, rate: Bitrate::from_kbps(self.audio_rate) });
+        let decoder = Box::new(h264::Decoder::new()?);
+        let options = Options { camera, microphone, video_rate, decoder, picture_sink, sound_sink };
         let (stages, ports) = Stages::start(options, clock, &sender)?;
         debug_assert!(ports.offers.len() <= MAX_STREAMS);
         Ok(Prepared { stages, ports, rest: Rest { recordings, collector, clock } })

@@ -86,10 +86,19 @@ pub fn main() -> ExitCode {
         Ok(Outcome::NotTaken) => ExitCode::from(3),
         Ok(Outcome::Lost) => ExitCode::from(4),
         Err(error) => {
-            eprintln!("visavis: {error:#}");
+            eprintln!("visavis: {}", explain(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, leaving out those that it names itself.
+fn explain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.contains(&cause) {
+        true => text,
+        false if text.is_empty() => cause,
+        false => format!("{text}: {cause}"),
+    })
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {

@@ -23,7 +23,7 @@ use visavis_proto::{
     time::Timestamp,
     wire::{
         control::{self, ClientMessage, RelayMessage, client, peer, relay},
-        datagram::Datagram,
+        datagram::{Datagram, MAX_MEDIA_BYTES},
         feedback::Feedback,
         framing,
         link::Link,
@@ -302,7 +302,7 @@ impl Actor {
                 return Exit::Lost("the relay stopped reading".into());
             }
             self.transmit(&online.connection);
-            let wake = self.clock.instant(self.next_wake());
+            let wake = self.clock.instant(self.next_wake(&online.connection));
             let (pictures, sound, pleas) = match &mut self.media {
                 Some(Media { ports, .. }) => {
                     (Some(&mut ports.pictures), Some(&mut ports.sound), Some(&mut ports.recover))
@@ -335,7 +335,7 @@ impl Actor {
         }
     }
 
-    fn next_wake(&self) -> Timestamp {
+    fn next_wake(&self, connection: &Connection) -> Timestamp {
         let media = self.media.as_ref();
         let times = [
             Some(self.clocks.poll_timeout()),
@@ -343,7 +343,10 @@ impl Actor {
             self.calls.poll_timeout(),
             media.filter(|_| !self.silent).map(|_| self.last_heard + SILENT_AFTER),
         ];
-        times.into_iter().flatten().min().unwrap_or_else(|| self.clock.now() + Duration::from_secs(1))
+        let now = self.clock.now();
+        let next = times.into_iter().flatten().min().unwrap_or_else(|| now + Duration::from_secs(1));
+        // With no room in the connection, what waits to be sent is no reason to wake at once; acknowledgements are.
+        if has_room(connection) { next } else { next.max(now + FULL_WAIT) }
     }
 
     fn handle_timeouts(&mut self, connection: &Connection) {
@@ -489,7 +492,7 @@ impl Actor {
     fn transmit(&mut self, connection: &Connection) {
         let Some(media) = &mut self.media else { return };
         // quinn would make room by dropping the oldest packet, and so tear a frame.
-        while connection.datagram_send_buffer_space() > visavis_proto::wire::datagram::MAX_MEDIA_BYTES {
+        while has_room(connection) {
             let Some(datagram) = media.poll_datagram(self.clock.now()) else { break };
             send(connection, datagram);
         }
@@ -690,6 +693,14 @@ async fn say_goodbye(online: Online) {
 fn put(outgoing: &mpsc::Sender<Bytes>, request: u32, body: client::Body) -> bool {
     outgoing.try_send(framing::encode(&ClientMessage::new(request, body))).is_ok()
 }
+
+/// One media datagram finds room.
+fn has_room(connection: &Connection) -> bool {
+    connection.datagram_send_buffer_space() > MAX_MEDIA_BYTES
+}
+
+/// How long to wait for room: the runtime's timers tick once a millisecond.
+const FULL_WAIT: Duration = Duration::from_millis(1);
 
 /// Hands one datagram to quinn. An error means a connection that is ending, which its reader tells.
 fn send(connection: &Connection, datagram: Bytes) {

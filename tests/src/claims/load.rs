@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, ensure};
 use tokio::{sync::mpsc, task::JoinHandle};
 use visavis::{
-    call::{Options, Stages},
+    call::{Camera, Microphone, Options, Stages},
     capture::{sound, video},
     client::{Client, Events},
     clock::Clock,
@@ -17,9 +17,10 @@ use visavis::{
         session::{self, Credentials},
         transport::Network,
     },
-    playback::Nowhere,
+    playback::{Nowhere, PictureSink},
     stats::{self, Item, record::Note},
 };
+use visavis_codec::h264;
 use visavis_proto::{signal::call::Event as CallEvent, units::Bitrate, wire::link::Link};
 
 use crate::real::{PASSWORD, PATIENCE, Relay};
@@ -179,17 +180,31 @@ async fn call(
 
 fn media(clock: Clock, seed: u64) -> anyhow::Result<(Stages, visavis::net::media::Ports, mpsc::Receiver<Item>)> {
     let (sender, queue) = stats::channel();
-    let options = Options {
-        pictures: Some(Box::new(video::Generated::new(SIZE.0, SIZE.1, seed))),
-        frames_per_second: 30.0,
-        sound: Some(Box::new(sound::Generated::new(seed))),
-        video_rate: Bitrate::from_kbps(300),
-        sound_rate: Bitrate::from_kbps(32),
-        picture_sink: Box::new(Nowhere),
-        sound_sink: Box::new(Nowhere),
-    };
-    let (stages, ports) = Stages::start(options, clock, &sender)?;
+    let (stages, ports) =
+        Stages::start(generated(SIZE, seed, Bitrate::from_kbps(300), Box::new(Nowhere))?, clock, &sender)?;
     Ok((stages, ports, queue))
+}
+
+/// A generated scene and voice, real codecs, and a picture sink of the caller's.
+///
+/// # Errors
+///
+/// If a codec refuses.
+pub fn generated(
+    size: (u32, u32),
+    seed: u64,
+    video_rate: Bitrate,
+    picture_sink: Box<dyn PictureSink>,
+) -> anyhow::Result<Options> {
+    let source = Box::new(video::Generated::new(size.0, size.1, seed));
+    Ok(Options {
+        camera: Some(Camera::h264(source, 30.0, video_rate)?),
+        microphone: Some(Microphone { source: Box::new(sound::Generated::new(seed)), rate: Bitrate::from_kbps(32) }),
+        video_rate,
+        decoder: Box::new(h264::Decoder::new()?),
+        picture_sink,
+        sound_sink: Box::new(Nowhere),
+    })
 }
 
 /// Adds up the packets until every stage is gone.

@@ -4,19 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 use visavis::{
-    capture::{sound, video},
-    chan::latest::latest,
+    call,
+    capture::sound,
     clock::Clock,
     net::media::Ports,
-    pipeline::{
-        control::SendControl,
-        recv::{self, SoundDelay},
-        send,
-    },
     playback::Nowhere,
     stats::{self, Item, collector::Collector, record::FrameRecord, report::Direction},
 };
-use visavis_codec::opus;
 use visavis_proto::{time::Timestamp, units::Bitrate};
 
 use super::{
@@ -111,77 +105,26 @@ pub fn start(media: Media, whose: Whose) -> anyhow::Result<(Ports, Books)> {
     let Whose { site, clock, seed, log, timeline } = whose;
     let books = Books::default();
     let (stats, records) = stats::channel();
-    let control = SendControl::new(media.video_rate);
-    let with_pictures = media.frames_per_second > 0.0;
-    let (encoded_pictures, pictures) = mpsc::channel(send::ENCODED_PICTURES);
-    let (encoded_sound, sound) = mpsc::channel(send::ENCODED_SOUND);
-    let (pictures_out, pictures_to_decode) = mpsc::channel(recv::PICTURES_TO_DECODE);
-    let (sound_out, sound_to_decode) = mpsc::channel(recv::SOUND_TO_DECODE);
-    let (pleas, recover) = mpsc::channel(recv::PLEAS);
-
-    if with_pictures {
-        let (writer, cell) = latest();
-        let pool = video::Pool::default();
-        let encode = send::PictureStage {
-            cell,
-            pool: pool.clone(),
-            encoder: Box::new(ModelEncoder::new(media.frames_per_second, seed)),
-            control: control.clone(),
-            clock,
-            queue: encoded_pictures,
-            stats: stats.clone(),
-        };
-        let source = Box::new(ModelSource);
-        let capture =
-            video::run(source, media.frames_per_second, clock, pool, writer, control.clone(), stats.clone());
-        tokio::spawn(capture);
-        tokio::spawn(send::encode_pictures(encode));
-    }
-    if let Some(rate) = media.sound_rate {
-        let encode = send::SoundStage {
-            source: Box::new(sound::Generated::new(seed)),
-            encoder: opus::Encoder::new(u32::try_from(rate.as_bps())?)?,
-            control: control.clone(),
-            clock,
-            queue: encoded_sound,
-            overflow: Arc::default(),
-        };
-        tokio::spawn(send::encode_sound(encode));
-    }
-
-    let sound_delay = SoundDelay::default();
-    let decode = recv::PictureStage {
-        queue: pictures_to_decode,
+    let rate = media.frames_per_second;
+    let options = call::Options {
+        camera: (rate > 0.0).then(|| call::Camera {
+            source: Box::new(ModelSource),
+            frames_per_second: rate,
+            encoder: Box::new(ModelEncoder::new(rate, seed)),
+        }),
+        microphone: media
+            .sound_rate
+            .map(|rate| call::Microphone { source: Box::new(sound::Generated::new(seed)), rate }),
+        video_rate: media.video_rate,
         decoder: Box::new(ModelDecoder::new(books.proof.clone())),
-        sink: Box::new(ModelEye::new(books.proof.clone())),
-        sound_delay: sound_delay.clone(),
-        recover: pleas,
-        clock,
-        stats: stats.clone(),
+        picture_sink: Box::new(ModelEye::new(books.proof.clone())),
+        sound_sink: Box::new(Nowhere),
     };
-    let play = recv::SoundStage {
-        queue: sound_to_decode,
-        decoder: opus::Decoder::new()?,
-        sink: Box::new(Nowhere),
-        sound_delay,
-        clock,
-        stats: stats.clone(),
-    };
-    tokio::spawn(recv::decode_pictures(decode));
-    tokio::spawn(recv::play_sound(play));
+    let (parts, ports) = call::wire(options, clock, &stats)?;
+    for part in parts {
+        tokio::spawn(part.run);
+    }
     tokio::spawn(keep(records, books.clone(), site, log, timeline));
-
-    let ports = Ports {
-        offers: send::offers(media.sound_rate.is_some(), with_pictures),
-        sound,
-        pictures,
-        sound_out,
-        pictures_out,
-        recover,
-        control,
-        target: media.video_rate,
-        stats,
-    };
     Ok((ports, books))
 }
 

@@ -365,7 +365,7 @@ fn each_way_of_not_answering_has_its_reason() {
 #[test]
 fn whoever_cannot_be_rung_is_said_at_once_and_missed() {
     let mut board = board(&[A1, A2, C1, B1]);
-    let mut call = |board: &mut Switchboard, from, call, callee| {
+    let call = |board: &mut Switchboard, from, call, callee| {
         board.call(from, id(call), callee, Opening::default(), START).expect("answered");
         let outputs = drain(board);
         (ends(&outputs).first().map(|end| end.2), records(&outputs).len())
@@ -474,7 +474,7 @@ fn data_goes_between_the_devices_of_a_call_and_nowhere_else() {
     let mut board = board(&[A1, A2, B1, B2, C1]);
     ring(&mut board, A1, id(1), BO);
     drain(&mut board);
-    let mut data = |board: &mut Switchboard, from, to| {
+    let data = |board: &mut Switchboard, from, to| {
         let result = board.data(from, id(1), to, vec![7]);
         let reached = drain(board).into_iter().map(|output| match output {
             Output::Data { to, .. } => to,
