@@ -89,6 +89,9 @@ impl Profile {
         let path = folder.join(PROFILE_FILE);
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::Missing(folder.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(Error::Damaged { path, reason: error.to_string() });
+            }
             other => other.map_err(|source| Error::Io { action: "read", path: path.clone(), source })?,
         };
         let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
