@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use quinn::{Connection, ConnectionError, Endpoint};
+use quinn::{Connection, ConnectionError, Endpoint, TransportErrorCode};
 use visavis_proto::{
     ids::AccountKey,
     wire::{
@@ -42,6 +42,11 @@ pub enum Error {
         seconds = CONNECT_TIMEOUT.as_secs()
     )]
     Unreachable(String),
+    /// The relay takes no more connections just now.
+    #[error(
+        "the relay at {0} takes no more connections just now, or none from this network: wait a few seconds and try again"
+    )]
+    Busy(String),
     /// The relay's key is not the promised one.
     #[error(transparent)]
     WrongPin(#[from] WrongPin),
@@ -204,6 +209,11 @@ async fn dial(network: &Network, link: &Link, device: &Key) -> Result<(Endpoint,
     match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => Ok((endpoint, connection)),
         Err(_) | Ok(Err(ConnectionError::TimedOut)) => Err(Error::Unreachable(place(link))),
+        Ok(Err(ConnectionError::ConnectionClosed(close)))
+            if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
+        {
+            Err(Error::Busy(place(link)))
+        }
         Ok(Err(error)) => match wrong.get() {
             Some(&wrong) => Err(wrong.into()),
             None => Err(Error::Handshake(place(link), error.to_string())),

@@ -75,7 +75,10 @@ pub async fn run(plan: Plan, folder: &Path, mut tell: impl FnMut(&str)) -> anyho
     tell("connecting them");
     let clock = Clock::system();
     let mut clients: Vec<(Client, Events)> = Vec::new();
+    // A relay lets one neighbourhood in twenty times a second.
+    let mut turn = tokio::time::interval(Duration::from_millis(60));
     for key in keys {
+        turn.tick().await;
         clients.push(Client::connect(link.clone(), key, clock).await?);
     }
     let memory_idle_bytes = resident(pid)?;
