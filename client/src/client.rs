@@ -16,9 +16,9 @@ use crate::{
     identity::Key,
     net::{
         actor::{Actor, COMMANDS, Command, EVENTS, Event},
-        control::Error as ControlError,
+        control::{Error as ControlError, Presence},
         media::Ports,
-        session::{self, Session},
+        session::{self, Dial, Session},
         transport::Network,
     },
     thread::Urgency,
@@ -37,36 +37,22 @@ pub struct Client {
 pub type Events = mpsc::Receiver<Event>;
 
 impl Client {
-    /// Connects an enrolled device on a network thread of its own.
+    /// Connects an enrolled device on a network thread of its own: it is online, and calls ring here.
     ///
     /// # Errors
     ///
     /// Any [`session::Error`]; [`session::Error::Address`] also if the system gives no thread.
     pub async fn connect(link: Link, device: Arc<Key>, clock: Clock) -> Result<(Self, Events), session::Error> {
-        let no_thread = |source: io::Error| session::Error::Address { link: link.host.clone(), source };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_thread)?;
-        let (ready, connected) = oneshot::channel();
-        let link_there = link.clone();
-        let thread = std::thread::Builder::new()
-            .name("visavis-net".into())
-            .spawn(move || {
-                Urgency::Prompt.apply();
-                runtime.block_on(async move {
-                    match session::connect(&Network::System, &link_there, &device).await {
-                        Err(error) => drop(ready.send(Err(error))),
-                        Ok(session) => {
-                            let parts = prepare(Network::System, link_there, device, clock, session);
-                            if ready.send(Ok((parts.commands, parts.events, parts.welcome))).is_ok() {
-                                parts.actor.run(parts.session).await;
-                            }
-                        }
-                    }
-                });
-            })
-            .map_err(no_thread)?;
-        let gone = || no_thread(io::Error::other("the network thread ended early"));
-        let (commands, events, welcome) = connected.await.map_err(|_| gone())??;
-        Ok((Self { commands, thread: Some(thread), welcome }, events))
+        Self::on_a_thread(Dial { network: Network::System, link, device, presence: Presence::Reachable }, clock).await
+    }
+
+    /// The same to look something up only, beside a connection of the same device that may be in a call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect`].
+    pub async fn visit(link: Link, device: Arc<Key>, clock: Clock) -> Result<(Self, Events), session::Error> {
+        Self::on_a_thread(Dial { network: Network::System, link, device, presence: Presence::Visiting }, clock).await
     }
 
     /// The same within a simulated world: the loop is a task of the runtime that this is called on.
@@ -80,10 +66,38 @@ impl Client {
         device: Arc<Key>,
         clock: Clock,
     ) -> Result<(Self, Events), session::Error> {
-        let session = session::connect(&network, &link, &device).await?;
-        let parts = prepare(network, link, device, clock, session);
+        let dial = Dial { network, link, device, presence: Presence::Reachable };
+        let session = session::connect(&dial).await?;
+        let parts = prepare(dial, clock, session);
         tokio::task::spawn(parts.actor.run(parts.session));
         Ok((Self { commands: parts.commands, thread: None, welcome: parts.welcome }, parts.events))
+    }
+
+    async fn on_a_thread(dial: Dial, clock: Clock) -> Result<(Self, Events), session::Error> {
+        let host = dial.link.host.clone();
+        let no_thread = |source: io::Error| session::Error::Address { link: host.clone(), source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_thread)?;
+        let (ready, connected) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("visavis-net".into())
+            .spawn(move || {
+                Urgency::Prompt.apply();
+                runtime.block_on(async move {
+                    match session::connect(&dial).await {
+                        Err(error) => drop(ready.send(Err(error))),
+                        Ok(session) => {
+                            let parts = prepare(dial, clock, session);
+                            if ready.send(Ok((parts.commands, parts.events, parts.welcome))).is_ok() {
+                                parts.actor.run(parts.session).await;
+                            }
+                        }
+                    }
+                });
+            })
+            .map_err(no_thread)?;
+        let gone = || no_thread(io::Error::other("the network thread ended early"));
+        let (commands, events, welcome) = connected.await.map_err(|_| gone())??;
+        Ok((Self { commands, thread: Some(thread), welcome }, events))
     }
 
     /// Rings somebody. What becomes of it comes as events.
@@ -202,11 +216,11 @@ struct Parts {
     welcome: control::Welcome,
 }
 
-fn prepare(network: Network, link: Link, device: Arc<Key>, clock: Clock, session: Session) -> Parts {
+fn prepare(dial: Dial, clock: Clock, session: Session) -> Parts {
     let (commands, command_queue) = mpsc::channel(COMMANDS);
     let (event_queue, events) = mpsc::channel(EVENTS);
     let welcome = session.welcome.clone();
-    let actor = Actor::new(network, link, device, clock, welcome.name.clone(), command_queue, event_queue);
+    let actor = Actor::new(dial, clock, welcome.name.clone(), command_queue, event_queue);
     Parts { actor, session, commands, events, welcome }
 }
 

@@ -130,6 +130,10 @@ impl Profile {
 pub fn prepare(folder: &Path) -> Result<(), Error> {
     match Profile::load(folder) {
         Ok(profile) => return Err(Error::Exists { folder: folder.to_owned(), name: profile.name }),
+        Err(Error::Missing(_)) if folder.join(KEY_FILE).exists() => {
+            let reason = format!("it is missing beside {KEY_FILE}");
+            return Err(Error::Damaged { path: folder.join(PROFILE_FILE), reason });
+        }
         Err(Error::Missing(_)) => {}
         // What is damaged may still be repaired, so it is not written over.
         Err(error @ Error::Damaged { .. }) => return Err(error),

@@ -195,7 +195,7 @@ async fn nothing_goes_before_hello_and_nothing_unknown_breaks_the_conversation()
     client.send.write_all(&[0, 0, 0, 2, 8, 9]).await.expect("written");
     let answer = client.next().await.expect("answered");
     assert_eq!((answer.request, answer.body.map(refusal)), (9, Some(ErrorCode::Unsupported)));
-    let hello = client::Body::Hello(control::Hello { agent: "test".into() });
+    let hello = client::Body::Hello(control::Hello { agent: "test".into(), visiting: false });
     assert!(matches!(client.ask(hello).await, Body::Greeting(_)));
     client.send.write_all(&[0xff; 8]).await.expect("written");
     assert_eq!(client.closed().await, CloseCode::Protocol as u64);

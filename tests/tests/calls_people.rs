@@ -77,10 +77,13 @@ fn a_second_device_joins_by_password_and_then_comes_in_alone() -> anyhow::Result
 }
 
 #[test]
-fn one_profile_is_connected_once() -> anyhow::Result<()> {
+fn one_profile_calls_once_and_looks_things_up_meanwhile() -> anyhow::Result<()> {
     let Setup { relay: _relay, people: [alice, bob], folder: _folder } = Setup::new(["alice", "bob"])?;
     let (mut caller, _callee) = live_call(&alice, &bob)?;
-    fails(&alice, &["history"], "another visavis is connected with the profile in")?;
+    fails(&alice, &["answer"], "another visavis calls or answers with the profile in")?;
+    let people = prints(&alice, &["people"])?;
+    ensure!(people.iter().any(|line| line.starts_with("bob") && line.ends_with("in a call")), "{people:?}");
+    prints(&alice, &["history"])?;
     caller.wait_for("delay_ms")?;
     ensure!(!caller.said().contains("reconnecting"), "the call was disturbed: {}", caller.said());
     Ok(())

@@ -218,7 +218,7 @@ impl Flooder {
 }
 
 fn hello() -> client::Body {
-    client::Body::Hello(control::Hello { agent: "flooder".repeat(20) })
+    client::Body::Hello(control::Hello { agent: "flooder".repeat(20), visiting: false })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use visavis_proto::{
     wire::control::{EndReason, PastCall},
 };
 
-use super::{Outcome, connect, people::duration};
+use super::{Outcome, people::duration, visit};
 use crate::{clock::Clock, identity, profile::Profile};
 
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ pub struct HistoryArguments {
 
 pub async fn history(folder: &Path, arguments: HistoryArguments) -> anyhow::Result<Outcome> {
     let clock = Clock::system();
-    let (client, _events) = connect(folder, clock).await?;
+    let (client, _events) = visit(folder, clock).await?;
     let mut calls = client.history(0, arguments.limit).await?;
     calls.retain(|call| !arguments.missed || call.missed());
     if calls.is_empty() {
@@ -39,7 +39,7 @@ pub async fn history(folder: &Path, arguments: HistoryArguments) -> anyhow::Resu
 pub async fn devices(folder: &Path) -> anyhow::Result<Outcome> {
     let profile = Profile::load(folder)?;
     let (account, own) = (profile.account, profile.device.device());
-    let (client, _events) = connect(folder, Clock::system()).await?;
+    let (client, _events) = visit(folder, Clock::system()).await?;
     let devices = client.devices().await?;
     let list = identity::verify_devices(account, &devices.devices.unwrap_or_default())?;
     for device in &list.devices {

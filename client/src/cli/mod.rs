@@ -1,4 +1,4 @@
-//! The command line. Each command is one file; what a call's commands share is in [`media`] and [`talk`].
+//! The command line. Each command is one file; what a call's commands share is in `media` and `talk`.
 //!
 //!
 //! Exit codes: 0 all went well; 1 something failed; 2 wrong usage; 3 the call was not taken; 4 the call was lost.
@@ -104,8 +104,8 @@ fn explain(error: &anyhow::Error) -> String {
 async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let folder = arguments.profile.unwrap_or_else(profile::default_folder);
     let _alone = match &arguments.command {
-        Command::Join(_) | Command::Whoami => None,
-        _ => claim(&folder)?,
+        Command::Call(_) | Command::Answer(_) => claim(&folder)?,
+        _ => None,
     };
     match arguments.command {
         Command::Join(join) => join::run(&folder, join).await,
@@ -118,7 +118,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     }
 }
 
-/// The relay keeps one connection a device: a second program with this profile would end the first one's call.
+/// The relay keeps one reachable connection a device: a second one would end the first one's call.
 fn claim(folder: &Path) -> anyhow::Result<Option<File>> {
     let Ok(lock) = File::create(folder.join(".lock")) else {
         // Without a profile there is nothing to share, and one that cannot be written to can still be used.
@@ -126,17 +126,23 @@ fn claim(folder: &Path) -> anyhow::Result<Option<File>> {
     };
     ensure!(
         !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
-        "another visavis is connected with the profile in {}: end it first, or make this one a device of its own \
+        "another visavis calls or answers with the profile in {}: end it first, or make this one a device of its own \
          (visavis join LINK --existing --profile ANOTHER_FOLDER)",
         folder.display()
     );
     Ok(Some(lock))
 }
 
-/// Connects with the profile of `folder`.
+/// Goes online with the profile of `folder`.
 async fn connect(folder: &Path, clock: Clock) -> anyhow::Result<(Client, Events)> {
     let profile = Profile::load(folder)?;
     Ok(Client::connect(profile.link, Arc::new(profile.device), clock).await?)
+}
+
+/// Connects with the profile of `folder` to look something up.
+async fn visit(folder: &Path, clock: Clock) -> anyhow::Result<(Client, Events)> {
+    let profile = Profile::load(folder)?;
+    Ok(Client::visit(profile.link, Arc::new(profile.device), clock).await?)
 }
 
 #[cfg(test)]

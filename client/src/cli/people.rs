@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use visavis_proto::wire::control::{People, Person};
 
-use super::{Outcome, connect};
+use super::{Outcome, visit};
 use crate::{
     client::{Client, Events},
     clock::Clock,
@@ -20,7 +20,7 @@ pub struct Arguments {
 
 pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome> {
     let clock = Clock::system();
-    let (client, mut events) = connect(folder, clock).await?;
+    let (client, mut events) = visit(folder, clock).await?;
     let mut people = BTreeMap::new();
     let first = client.people().await?;
     let mut more = first.more;

@@ -35,9 +35,10 @@ pub fn ended(reason: EndReason, peer: &str) -> (String, Outcome) {
         }
         EndReason::Yourself => ("You cannot call yourself.".to_owned(), not_taken),
         EndReason::AlreadyInCall => ("You are in a call already: hang it up first.".to_owned(), not_taken),
-        EndReason::RelayLost => {
-            ("The connection to the relay was lost for too long: check your network.".to_owned(), lost)
-        }
+        EndReason::RelayLost => (
+            "The call was lost with the connection to the relay: check your network, and call again.".to_owned(),
+            lost,
+        ),
         EndReason::Unspecified => ("The call ended.".to_owned(), lost),
     }
 }

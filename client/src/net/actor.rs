@@ -8,7 +8,7 @@
 //!
 //! Decisions are the state machines'; this file moves bytes, keeps time and reconnects.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use quinn::{Connection, Endpoint};
@@ -26,17 +26,15 @@ use visavis_proto::{
         datagram::{Datagram, MAX_MEDIA_BYTES},
         feedback::Feedback,
         framing,
-        link::Link,
     },
 };
 
 use super::{
     control::{Error as ControlError, Reader, Writer},
     media::Media,
-    session::{self, Session},
-    transport::Network,
+    session::{self, Dial, Session},
 };
-use crate::{clock::Clock, identity::Key, net::media::Ports, pipeline::send::CAMERA, stats::record::Note};
+use crate::{clock::Clock, net::media::Ports, pipeline::send::CAMERA, stats::record::Note};
 
 /// Commands on their way to the network thread; a person cannot give more at once.
 pub const COMMANDS: usize = 32;
@@ -113,9 +111,7 @@ pub enum Event {
 
 /// Everything that the loop owns.
 pub struct Actor {
-    network: Network,
-    link: Link,
-    device: Arc<Key>,
+    dial: Dial,
     clock: Clock,
     name: String,
     commands: mpsc::Receiver<Command>,
@@ -161,9 +157,7 @@ enum Exit {
 impl Actor {
     /// An actor for a device that just connected.
     pub fn new(
-        network: Network,
-        link: Link,
-        device: Arc<Key>,
+        dial: Dial,
         clock: Clock,
         name: String,
         commands: mpsc::Receiver<Command>,
@@ -171,9 +165,7 @@ impl Actor {
     ) -> Self {
         let now = clock.now();
         Self {
-            network,
-            link,
-            device,
+            dial,
             clock,
             name,
             commands,
@@ -229,10 +221,10 @@ impl Actor {
     async fn reconnect(&mut self) -> Option<Session> {
         for attempt in 0usize.. {
             let wait = RECONNECT_AFTER[attempt.min(RECONNECT_AFTER.len() - 1)];
-            let (network, link, device) = (self.network.clone(), self.link.clone(), self.device.clone());
+            let dial = self.dial.clone();
             let connecting = async move {
                 tokio::time::sleep(wait).await;
-                session::connect(&network, &link, &device).await
+                session::connect(&dial).await
             };
             tokio::pin!(connecting);
             let result = loop {
@@ -615,7 +607,7 @@ impl Actor {
     }
 
     fn rebind(&self, endpoint: &Endpoint) {
-        match self.network.rebind(endpoint) {
+        match self.dial.network.rebind(endpoint) {
             Ok(()) => tracing::info!("moved to a fresh port"),
             Err(error) => tracing::warn!(%error, "no fresh port: the old one stays"),
         }

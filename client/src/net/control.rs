@@ -38,6 +38,15 @@ impl Error {
     }
 }
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Online: calls ring here. The relay keeps one such connection a device.
+    Reachable,
+    /// Looks something up beside the reachable one, and is not seen by anybody.
+    Visiting,
+}
+
 /// Both halves of the stream.
 #[derive(Debug)]
 pub struct Control {
@@ -68,11 +77,14 @@ impl Control {
     /// # Errors
     ///
     /// Any [`Error`].
-    pub async fn open(connection: &Connection) -> Result<(Self, relay::Body), Error> {
+    pub async fn open(connection: &Connection, presence: Presence) -> Result<(Self, relay::Body), Error> {
         let (send, receive) = connection.open_bi().await.map_err(|error| Error::Lost(error.to_string()))?;
         let reader = Reader { stream: receive, buffer: framing::Reader::default() };
         let mut control = Self { reader, writer: Writer { stream: send }, next_request: 1 };
-        let hello = client::Body::Hello(visavis_proto::wire::control::Hello { agent: crate::AGENT.to_owned() });
+        let hello = client::Body::Hello(visavis_proto::wire::control::Hello {
+            agent: crate::AGENT.to_owned(),
+            visiting: presence == Presence::Visiting,
+        });
         let answer = control.request(hello).await?;
         Ok((control, answer))
     }

@@ -12,7 +12,7 @@ use visavis_proto::{
 };
 
 use super::{
-    control::{Control, Error as ControlError},
+    control::{Control, Error as ControlError, Presence},
     tls::{Refusal, WrongPin, client_config},
     transport::Network,
 };
@@ -111,16 +111,29 @@ pub struct Credentials {
     pub now_ms: u64,
 }
 
+/// How an enrolled device reaches its relay, now and after every loss of the connection.
+#[derive(Debug, Clone)]
+pub struct Dial {
+    /// Where packets go.
+    pub network: Network,
+    /// The relay.
+    pub link: Link,
+    /// The device's key.
+    pub device: Arc<Key>,
+    /// What the connection is for.
+    pub presence: Presence,
+}
+
 /// Connects with an enrolled device.
 ///
 /// # Errors
 ///
 /// Any [`Error`]; [`Error::NotEnrolled`] if the relay does not know the device.
-pub async fn connect(network: &Network, link: &Link, device: &Key) -> Result<Session, Error> {
-    let (endpoint, connection) = dial(network, link, device).await?;
-    match Control::open(&connection).await? {
+pub async fn connect(how: &Dial) -> Result<Session, Error> {
+    let (endpoint, connection) = dial(&how.network, &how.link, &how.device).await?;
+    match Control::open(&connection, how.presence).await? {
         (control, relay::Body::Welcome(welcome)) => Ok(Session { endpoint, connection, control, welcome }),
-        (_, relay::Body::Greeting(_)) => Err(Error::NotEnrolled(place(link))),
+        (_, relay::Body::Greeting(_)) => Err(Error::NotEnrolled(place(&how.link))),
         (_, other) => Err(unexpected(&other)),
     }
 }
@@ -193,7 +206,7 @@ async fn log_in(control: &mut Control, who: &Credentials) -> Result<(LoggedIn, K
 /// Connects with a device that the relay is not supposed to know yet.
 async fn introduce(network: &Network, link: &Link, device: &Key) -> Result<(Endpoint, Connection, Control), Error> {
     let (endpoint, connection) = dial(network, link, device).await?;
-    match Control::open(&connection).await? {
+    match Control::open(&connection, Presence::Reachable).await? {
         (control, relay::Body::Greeting(_)) => Ok((endpoint, connection, control)),
         (_, relay::Body::Welcome(welcome)) => Err(Error::AlreadyEnrolled(welcome.name)),
         (_, other) => Err(unexpected(&other)),

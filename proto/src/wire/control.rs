@@ -181,7 +181,14 @@ pub struct Hello {
     /// The program and its version, for the relay's log.
     #[prost(string, tag = "1")]
     pub agent: String,
+    /// An enrolled device that only looks something up: it does not ring, does not count as online, takes no part in
+    /// calls, and leaves the device's other connection alone.
+    #[prost(bool, tag = "2")]
+    pub visiting: bool,
 }
+
+/// Most visiting connections of one device at a time.
+pub const MAX_VISITS: usize = 8;
 
 /// OPAQUE registration request.
 #[derive(Clone, PartialEq, Message)]

@@ -41,7 +41,7 @@ pub fn read_u32(input: &mut impl Buf, field: &'static str) -> Result<u32, Decode
     u32::try_from(read(input)?).map_err(|_| DecodeError::OutOfRange(field))
 }
 
-/// Bytes that [`write`] takes for `value`.
+/// Bytes that [`write()`] takes for `value`.
 pub const fn length(value: u64) -> usize {
     match value {
         0..=0x3f => 1,

@@ -12,8 +12,8 @@ use visavis_proto::{
     signal::relay_call::{Offer, Opening, Output, PersonId, Published, Switchboard},
     time::Timestamp,
     wire::control::{
-        CallData, CallState, CloseCode, Connected, EndReason, Incoming, MAX_PAGE, PeerPresence, People, RelayMessage,
-        Stream, StreamOffer, relay::Body,
+        CallData, CallState, CloseCode, Connected, EndReason, Incoming, MAX_PAGE, MAX_VISITS, PeerPresence, People,
+        RelayMessage, Stream, StreamOffer, relay::Body,
     },
 };
 
@@ -30,8 +30,10 @@ pub(super) struct Hub {
     pub switchboard: Switchboard,
     pub draining: bool,
     sessions: BTreeMap<DeviceKey, Arc<Session>>,
-    /// Devices that asked for people and are told of changes.
-    watchers: BTreeSet<DeviceKey>,
+    /// Connections that only look something up, by number.
+    visitors: BTreeMap<u64, Arc<Session>>,
+    /// Connections that asked for people and are told of changes, by number.
+    watchers: BTreeMap<u64, Arc<Session>>,
     answering: Option<Answering>,
 }
 
@@ -55,8 +57,23 @@ impl Hub {
         self.switchboard.attach(session.device, session.person, now);
     }
 
+    /// A connection of a person's device only looks something up. `false` if the device has too many of them.
+    pub fn visit(&mut self, session: &Arc<Session>, welcome: RelayMessage, stats: &Stats) -> bool {
+        let visits = self.visitors.values().filter(|other| other.device == session.device).count();
+        if visits >= MAX_VISITS {
+            return false;
+        }
+        self.visitors.insert(session.id, session.clone());
+        session.tell(welcome, stats);
+        true
+    }
+
     /// A connection is gone; the person, if it was their last.
     pub fn leave(&mut self, session: &Session, now: Timestamp) -> Option<PersonId> {
+        if self.visitors.remove(&session.id).is_some() {
+            self.watchers.remove(&session.id);
+            return None;
+        }
         let is_current = self.sessions.get(&session.device).is_some_and(|current| current.id == session.id);
         if !is_current {
             return None;
@@ -66,7 +83,7 @@ impl Hub {
     }
 
     fn forget(&mut self, session: &Session, now: Timestamp) -> Option<PersonId> {
-        self.watchers.remove(&session.device);
+        self.watchers.remove(&session.id);
         session.set_routes(Routes::default());
         self.switchboard.detach(session.device, now);
         self.directory.left(session.person, now.as_millis()).then_some(session.person)
@@ -76,8 +93,9 @@ impl Hub {
     pub fn revoke(&mut self, devices: Vec<DeviceKey>, now: Timestamp) {
         for device in devices {
             self.switchboard.revoke(device, now);
-            if let Some(session) = self.sessions.get(&device) {
-                let locked_out = self.directory.is_locked_out(device);
+            let locked_out = self.directory.is_locked_out(device);
+            let visitors = self.visitors.values().filter(|visitor| visitor.device == device);
+            for session in self.sessions.get(&device).into_iter().chain(visitors) {
                 session.close(if locked_out { CloseCode::Disabled } else { CloseCode::Revoked });
             }
         }
@@ -89,13 +107,13 @@ impl Hub {
 
     /// Says good-bye to everybody.
     pub fn close_all(&mut self, reason: CloseCode) {
-        for session in self.sessions.values() {
+        for session in self.sessions.values().chain(self.visitors.values()) {
             session.close(reason);
         }
     }
 
     /// Everybody's presence, and from now on every change.
-    pub fn watch(&mut self, session: &Session, request: u32, stats: &Stats) {
+    pub fn watch(&mut self, session: &Arc<Session>, request: u32, stats: &Stats) {
         let everybody = self.directory.everybody(session.person);
         let mut pages = everybody.chunks(MAX_PAGE).peekable();
         if pages.peek().is_none() {
@@ -105,7 +123,7 @@ impl Hub {
             let people = People { people: page.to_vec(), gone: Vec::new(), more: pages.peek().is_some() };
             session.tell(RelayMessage::answer(request, Body::People(people)), stats);
         }
-        self.watchers.insert(session.device);
+        self.watchers.insert(session.id, session.clone());
     }
 
     /// Does something with a call on behalf of a request.
@@ -142,8 +160,7 @@ impl Hub {
         if changed.is_empty() && gone.is_empty() {
             return;
         }
-        for device in &self.watchers {
-            let Some(session) = self.sessions.get(device) else { continue };
+        for session in self.watchers.values() {
             let others = changed.iter().filter(|(id, _)| *id != session.person).map(|(_, person)| person.clone());
             let others: Vec<_> = others.collect();
             for page in others.chunks(MAX_PAGE) {

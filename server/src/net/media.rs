@@ -8,7 +8,7 @@ use visavis_proto::{
     time::Timestamp,
     wire::{
         clock::Pong,
-        control::{CloseCode, FramesDropped, RelayMessage, relay::Body},
+        control::{CloseCode, RelayMessage, relay::Body},
         datagram::Datagram,
         media::Packet,
     },
@@ -140,7 +140,6 @@ impl Uplink<'_> {
                 let copy = copy.encode();
                 downlink.books.sent(hop.sequence, copy.len(), received);
                 let sent = outlet.connection.send_datagram(copy.into());
-                drop(downlink);
                 if sent.is_ok() {
                     stats.forwarded.add(1);
                 } else {
@@ -148,18 +147,15 @@ impl Uplink<'_> {
                 }
             }
             Verdict::Drop(given_up) => {
-                drop(downlink);
                 stats.packets_dropped.add(1);
-                let Some(given_up) = given_up else { return };
-                stats.frames_dropped.add(1);
-                let dropped = FramesDropped {
-                    stream: given_up.stream.0,
-                    first: given_up.frame.0,
-                    last: given_up.frame.0,
-                    cause: given_up.cause.into(),
-                };
-                self.session.tell(RelayMessage::news(Body::FramesDropped(dropped)), stats);
+                if let Some(given_up) = given_up {
+                    stats.frames_dropped.add(1);
+                    downlink.news.add(given_up);
+                }
             }
+        }
+        while let Some(dropped) = downlink.news.poll(received) {
+            self.session.tell(RelayMessage::news(Body::FramesDropped(dropped)), stats);
         }
     }
 }

@@ -123,7 +123,7 @@ impl Requests {
             (State::Silent, client::Body::Hello(hello)) => {
                 let agent: String = hello.agent.chars().filter(|c| !c.is_control()).take(60).collect();
                 info!(device = %self.device, address = %self.connection.remote_address(), agent, "hello");
-                self.hello(request).await
+                self.hello(request, hello.visiting).await
             }
             (State::Silent, _) => {
                 self.state = State::Silent;
@@ -154,7 +154,7 @@ impl Requests {
         }
     }
 
-    async fn hello(&mut self, request: u32) -> Answer {
+    async fn hello(&mut self, request: u32, visiting: bool) -> Answer {
         enum Known {
             As(PersonId),
             LockedOut,
@@ -166,7 +166,7 @@ impl Requests {
             None => Known::No,
         });
         match known {
-            Known::As(person) => self.join(request, person).await,
+            Known::As(person) => self.join(request, person, visiting).await,
             Known::LockedOut => Err((ErrorCode::Disabled, "the account is disabled")),
             Known::No => Ok(Some(Body::Greeting(Greeting {
                 agent: AGENT.into(),
@@ -224,7 +224,7 @@ impl Requests {
         match self.shared.writing_people(registered).await.map_err(internal)? {
             Registered::Done(person) => {
                 info!(device = %self.device, person = person.0, "registered");
-                self.join(request, person).await
+                self.join(request, person, false).await
             }
             Registered::InviteInvalid => Err((ErrorCode::InviteInvalid, "the invite is unknown, used or expired")),
             Registered::NameTaken => Err((ErrorCode::NameTaken, "somebody else has the name")),
@@ -280,11 +280,11 @@ impl Requests {
             return Err((ErrorCode::DeviceListInvalid, "the list has changed meanwhile, or the device is taken"));
         }
         info!(device = %self.device, person = person.0, "enrolled");
-        self.join(request, person).await
+        self.join(request, person, false).await
     }
 
-    /// From now on this connection is a person's device.
-    async fn join(&mut self, request: u32, person: PersonId) -> Answer {
+    /// From now on this connection is a person's device, or a visit of it.
+    async fn join(&mut self, request: u32, person: PersonId, visiting: bool) -> Answer {
         let missed_calls = self.shared.store.missed(person).await.map_err(internal)?;
         let session = Arc::new(Session::new(
             self.shared.session_id(),
@@ -292,6 +292,7 @@ impl Requests {
             person,
             self.connection.clone(),
             self.queue.clone(),
+            visiting,
             self.shared.clock.now(),
         ));
         self.shared.hub(|hub, now| {
@@ -307,7 +308,12 @@ impl Requests {
                 agent: AGENT.into(),
                 missed_calls,
             };
-            hub.join(&session, RelayMessage::answer(request, Body::Welcome(welcome)), &self.shared.stats, now);
+            let welcome = RelayMessage::answer(request, Body::Welcome(welcome));
+            if !visiting {
+                hub.join(&session, welcome, &self.shared.stats, now);
+            } else if !hub.visit(&session, welcome, &self.shared.stats) {
+                return Err((ErrorCode::TooMany, "the device looks up too many things at a time"));
+            }
             Ok(())
         })?;
         self.shared.stats.sessions.add(1);
@@ -326,6 +332,15 @@ impl Requests {
             | client::Body::LoginStart(_)
             | client::Body::LoginFinish(_)
             | client::Body::Enrol(_) => Err((ErrorCode::BadRequest, "this device is logged in already")),
+            client::Body::Call(_)
+            | client::Body::Accept(_)
+            | client::Body::End(_)
+            | client::Body::Resume(_)
+            | client::Body::CallData(_)
+                if session.visiting =>
+            {
+                Err((ErrorCode::BadRequest, "a visit takes no part in calls"))
+            }
             client::Body::Call(call) => self.call(request, call),
             client::Body::Accept(accept) => {
                 let opening = hub::opening(&accept.streams, accept.payload).ok_or(BAD_OFFER)?;

@@ -18,7 +18,7 @@ use visavis_proto::{
 };
 
 use super::stats::Stats;
-use crate::core::{feedback::Books, forward::Downlink};
+use crate::core::{feedback::Books, forward::Downlink, news::DropNews};
 
 /// Control messages that wait for a client. A client that lets so many pile up does not read, and is disconnected:
 /// dropping single ones would leave it with a wrong picture of its calls.
@@ -40,6 +40,8 @@ pub(super) struct Session {
     pub device: DeviceKey,
     pub person: PersonId,
     pub outlet: Arc<Outlet>,
+    /// Only looks something up: no part of presence and calls.
+    pub visiting: bool,
     queue: mpsc::Sender<Outgoing>,
     routes: RwLock<Arc<Routes>>,
     heard_nanos: AtomicU64,
@@ -59,6 +61,7 @@ pub(super) struct Outlet {
 pub(super) struct Link {
     pub forward: Downlink,
     pub books: Books,
+    pub news: DropNews,
 }
 
 /// What a device may send, and to whom it goes: replaced as a whole when a call changes.
@@ -75,6 +78,7 @@ impl Session {
         person: PersonId,
         connection: Connection,
         queue: mpsc::Sender<Outgoing>,
+        visiting: bool,
         now: Timestamp,
     ) -> Self {
         let outlet = Outlet { connection, silent: AtomicBool::new(false), downlink: Mutex::default() };
@@ -84,6 +88,7 @@ impl Session {
             person,
             outlet: Arc::new(outlet),
             queue,
+            visiting,
             routes: RwLock::default(),
             heard_nanos: AtomicU64::new(now.as_nanos()),
         }

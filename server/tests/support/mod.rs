@@ -107,7 +107,7 @@ impl Client {
     /// Connects and says hello; the answer.
     pub async fn hello(address: SocketAddr, device: &Device) -> (Self, Body) {
         let mut client = Self::connect(address, device).await;
-        let answer = client.ask(client::Body::Hello(Hello { agent: "test".into() })).await;
+        let answer = client.ask(client::Body::Hello(Hello { agent: "test".into(), visiting: false })).await;
         (client, answer)
     }
 
@@ -117,7 +117,7 @@ impl Client {
         endpoint.set_default_client_config(client_config(device));
         let connection = endpoint.connect(address, "relay").ok()?.await.ok()?;
         let (mut send, receive) = connection.open_bi().await.ok()?;
-        let hello = client::Body::Hello(Hello { agent: "test".into() });
+        let hello = client::Body::Hello(Hello { agent: "test".into(), visiting: false });
         send.write_all(&framing::encode(&ClientMessage::new(1, hello))).await.ok()?;
         let reader = framing::Reader::default();
         Some(Self { connection, send, receive, reader, next_request: 2, _endpoint: endpoint })
