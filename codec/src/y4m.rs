@@ -10,6 +10,8 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 
 use crate::Picture;
 
+/// How every such file begins.
+const MAGIC: &[u8] = b"YUV4MPEG2";
 /// Longest header line that is read, in bytes; real ones have some 80.
 const MAX_LINE_BYTES: usize = 1024;
 /// Sizes that are read: the smallest that H.264 codes, and the largest that a call carries.
@@ -110,6 +112,10 @@ impl<R: BufRead + Seek> Reader<R> {
     ///
     /// One of [`Error`] that says what is wrong with the file; a truncated last frame names its number.
     pub fn new(mut source: R) -> Result<Self, Error> {
+        // Before the line is read: a file of another kind need not have lines at all.
+        if !source.fill_buf()?.starts_with(MAGIC) {
+            return Err(Error::Magic);
+        }
         let line = read_line(&mut source)?.ok_or(Error::Magic)?;
         let header = parse_header(&line)?;
         let picture_bytes = frame_bytes(header);
