@@ -426,7 +426,7 @@ impl Actor {
                     media.ports.control.set_muted(state.muted);
                     media.ports.control.set_camera_off(state.camera_off);
                     let message = control::PeerMessage { body: Some(peer::Body::MediaState(state)) };
-                    self.calls.say(media.call, &message);
+                    self.calls.say(media.call, None, &message);
                 }
             }
             Command::Ask(body, answer) => {
@@ -448,7 +448,7 @@ impl Actor {
             self.tell(ended(control::EndReason::Merged));
             return self.accept(theirs, ports);
         }
-        match self.calls.call(call, &callee, ports.offers.clone()) {
+        match self.calls.call(call, &callee, ports.offers.clone(), Vec::new()) {
             Ok(()) => drop(self.waiting.insert(call, (ports, None))),
             Err(error) => {
                 tracing::info!(%error, "not called");
@@ -458,7 +458,7 @@ impl Actor {
     }
 
     fn accept(&mut self, call: CallId, ports: Ports) {
-        match self.calls.accept(call, ports.offers.clone()) {
+        match self.calls.accept(call, ports.offers.clone(), Vec::new()) {
             Ok(()) => drop(self.waiting.insert(call, (ports, Some(self.clock.now())))),
             Err(error) => tracing::info!(%error, "not accepted"),
         }
@@ -477,7 +477,7 @@ impl Actor {
             last_decoded: request.last_decoded.map(|number| number.0),
             first_missing: request.first_missing.0,
         };
-        self.calls.say(media.call, &control::PeerMessage { body: Some(peer::Body::Recover(plea)) });
+        self.calls.say(media.call, None, &control::PeerMessage { body: Some(peer::Body::Recover(plea)) });
     }
 
     /// Hands the connection every datagram that may leave now.

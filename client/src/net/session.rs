@@ -53,6 +53,12 @@ pub enum Error {
     /// TLS or QUIC failed.
     #[error("the relay at {0} refused the connection: {1}")]
     Handshake(String, String),
+    /// The link names no key, and no authority vouches for the relay's.
+    #[error(
+        "the relay at {0} cannot be trusted by this link: {1}. The link has no key in it; if it has lost the part behind \
+         #, ask for the whole link as the relay prints it"
+    )]
+    NoPin(String, String),
     /// This device's key cannot be used.
     #[error("this device's key cannot be used: {0}")]
     Tls(#[from] rustls::Error),
@@ -229,6 +235,7 @@ async fn dial(network: &Network, link: &Link, device: &Key) -> Result<(Endpoint,
         }
         Ok(Err(error)) => match wrong.get() {
             Some(&wrong) => Err(wrong.into()),
+            None if link.pin.is_none() => Err(Error::NoPin(place(link), error.to_string())),
             None => Err(Error::Handshake(place(link), error.to_string())),
         },
     }

@@ -96,6 +96,8 @@ pub enum Event {
     Peer {
         /// Which call.
         call: CallId,
+        /// Which device; while it rings, several may speak.
+        device: DeviceKey,
         /// What.
         message: PeerMessage,
     },
@@ -154,12 +156,19 @@ pub enum RequestError {
 }
 
 impl Calls {
-    /// Rings `callee` under the freshly drawn id `call`, offering `streams`.
+    /// Rings `callee` under the freshly drawn id `call`, offering `streams`. `payload` is for the devices that ring: the
+    /// first flight of the handshake, an encoded [`PeerMessage`], or empty.
     ///
     /// # Errors
     ///
     /// [`RequestError::InCall`] while another call rings or lives.
-    pub fn call(&mut self, call: CallId, callee: &str, streams: Vec<StreamOffer>) -> Result<(), RequestError> {
+    pub fn call(
+        &mut self,
+        call: CallId,
+        callee: &str,
+        streams: Vec<StreamOffer>,
+        payload: Vec<u8>,
+    ) -> Result<(), RequestError> {
         if !self.calls.is_empty() {
             return Err(RequestError::InCall);
         }
@@ -167,7 +176,7 @@ impl Calls {
             call: call.to_vec(),
             callee: callee.to_owned(),
             streams: streams.clone(),
-            payload: Vec::new(),
+            payload,
         }));
         self.calls.push(Call {
             id: call,
@@ -179,12 +188,13 @@ impl Calls {
         Ok(())
     }
 
-    /// Accepts a ringing call, offering `streams`.
+    /// Accepts a ringing call, offering `streams`. `payload` is for the caller's device, as in [`Self::call`].
     ///
     /// # Errors
     ///
-    /// [`RequestError::NoSuchCall`] if it does not ring in; [`RequestError::InCall`] while this device rings out or is in a call.
-    pub fn accept(&mut self, call: CallId, streams: Vec<StreamOffer>) -> Result<(), RequestError> {
+    /// [`RequestError::NoSuchCall`] if it does not ring in; [`RequestError::InCall`] while this device rings out or is in
+    /// a call.
+    pub fn accept(&mut self, call: CallId, streams: Vec<StreamOffer>, payload: Vec<u8>) -> Result<(), RequestError> {
         if self.calls.iter().any(|other| other.id != call && other.state != State::RingingIn) {
             return Err(RequestError::InCall);
         }
@@ -192,11 +202,7 @@ impl Calls {
         let known = ringing.ok_or(RequestError::NoSuchCall)?;
         known.state = State::Connecting;
         known.streams = streams.clone();
-        self.messages.push_back(client::Body::Accept(control::Accept {
-            call: call.to_vec(),
-            streams,
-            payload: Vec::new(),
-        }));
+        self.messages.push_back(client::Body::Accept(control::Accept { call: call.to_vec(), streams, payload }));
         Ok(())
     }
 
@@ -212,12 +218,12 @@ impl Calls {
         self.finish(position, reason);
     }
 
-    /// Says something to the other device. Only in a call that is live, for nobody is there before.
-    pub fn say(&mut self, call: CallId, message: &PeerMessage) {
-        if self.state(call) == Some(State::Live) {
+    /// Says something to the device `to` of the other person, or to all of theirs that ring or talk; also while it rings.
+    pub fn say(&mut self, call: CallId, to: Option<DeviceKey>, message: &PeerMessage) {
+        if self.state(call).is_some() {
             self.messages.push_back(client::Body::CallData(control::CallData {
                 call: call.to_vec(),
-                device: Vec::new(),
+                device: to.map(DeviceKey::to_vec).unwrap_or_default(),
                 payload: prost::Message::encode_to_vec(message),
             }));
         }
@@ -316,7 +322,7 @@ impl Calls {
                 let streams = self.calls[position].streams.clone();
                 self.finish(position, EndReason::Merged);
                 if let Ok(survivor) = CallId::try_from(&state.merged_into[..]) {
-                    let accepted = self.accept(survivor, streams);
+                    let accepted = self.accept(survivor, streams, Vec::new());
                     debug_assert!(accepted.is_ok() || self.state(survivor).is_none());
                 }
             }
@@ -345,6 +351,7 @@ impl Calls {
             }),
         });
         self.announce();
+        self.handle_payload(&incoming.call, &incoming.device, &incoming.payload);
         let (mine, others) = std::mem::take(&mut self.early).into_iter().partition(|data| data.call == incoming.call);
         self.early = others;
         let mine: VecDeque<_> = mine;
@@ -380,6 +387,15 @@ impl Calls {
             received: streams(true),
             resumed,
         }));
+        self.handle_payload(&connected.call, &connected.device, &connected.payload);
+    }
+
+    /// What came along with the news of a call is heard as if it had come right behind it.
+    fn handle_payload(&mut self, call: &[u8], device: &[u8], payload: &[u8]) {
+        if !payload.is_empty() {
+            let (call, device, payload) = (call.to_vec(), device.to_vec(), payload.to_vec());
+            self.handle_data(control::CallData { call, device, payload });
+        }
     }
 
     fn handle_data(&mut self, data: control::CallData) {
@@ -392,8 +408,9 @@ impl Calls {
                 self.early.push_back(data);
             }
             Some(_) => {
-                if let Ok(message) = prost::Message::decode(&data.payload[..]) {
-                    self.events.push_back(Event::Peer { call: id, message });
+                let device = DeviceKey::try_from(&data.device[..]);
+                if let (Ok(device), Ok(message)) = (device, prost::Message::decode(&data.payload[..])) {
+                    self.events.push_back(Event::Peer { call: id, device, message });
                 }
             }
         }

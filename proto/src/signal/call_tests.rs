@@ -42,13 +42,13 @@ fn messages(calls: &mut Calls) -> Vec<client::Body> {
 #[test]
 fn a_call_that_is_answered_becomes_live_with_its_streams() {
     let mut calls = Calls::default();
-    calls.call(MINE, "bob", vec![]).expect("idle");
+    calls.call(MINE, "bob", vec![], vec![]).expect("idle");
     assert!(matches!(&messages(&mut calls)[..], [client::Body::Call(_)]));
     calls.handle(&connected(MINE));
     let [Event::Connected(live)] = &events(&mut calls)[..] else { panic!("one event") };
     assert_eq!(live.received[0].id, StreamId(10));
     assert_eq!(live.published[0].id, StreamId(11));
-    assert_eq!(calls.call(THEIRS, "carol", vec![]), Err(RequestError::InCall));
+    assert_eq!(calls.call(THEIRS, "carol", vec![], vec![]), Err(RequestError::InCall));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn nothing_becomes_live_before_this_person_accepts() {
     calls.handle(&connected(THEIRS));
     assert!(matches!(&events(&mut calls)[..], [Event::Incoming { .. }]));
     assert_eq!(calls.state(THEIRS), Some(State::RingingIn));
-    calls.accept(THEIRS, vec![]).expect("it rings");
+    calls.accept(THEIRS, vec![], vec![]).expect("it rings");
     calls.handle(&connected(THEIRS));
     assert_eq!(calls.state(THEIRS), Some(State::Live));
 }
@@ -66,7 +66,7 @@ fn nothing_becomes_live_before_this_person_accepts() {
 #[test]
 fn two_who_call_each_other_are_in_one_call_without_being_asked() {
     let mut calls = Calls::default();
-    calls.call(THEIRS, "bob", vec![StreamOffer { index: 1, kind: StreamKind::Camera.into() }]).expect("idle");
+    calls.call(THEIRS, "bob", vec![StreamOffer { index: 1, kind: StreamKind::Camera.into() }], vec![]).expect("idle");
     calls.handle(&incoming(MINE));
     calls.handle(&ended(THEIRS, EndReason::Merged, &MINE.0));
     let sent = messages(&mut calls);
@@ -79,7 +79,7 @@ fn two_who_call_each_other_are_in_one_call_without_being_asked() {
 #[test]
 fn a_call_that_came_in_while_this_one_rang_out_is_told_once_this_one_is_cancelled() {
     let mut calls = Calls::default();
-    calls.call(MINE, "bob", vec![]).expect("idle");
+    calls.call(MINE, "bob", vec![], vec![]).expect("idle");
     calls.handle(&incoming(THEIRS));
     assert_eq!(events(&mut calls), []);
     calls.end(MINE);
@@ -101,9 +101,26 @@ fn what_the_other_device_says_before_its_call_is_known_is_kept() {
 }
 
 #[test]
+fn a_handshake_fits_into_ringing_and_accepting() {
+    let words = |byte| PeerMessage { body: Some(control::peer::Body::Handshake(vec![byte])) };
+    let mut callee = Calls::default();
+    let relay::Body::Incoming(mut ring) = incoming(THEIRS) else { panic!("incoming") };
+    ring.device = PEER.to_vec();
+    ring.payload = prost::Message::encode_to_vec(&words(1));
+    callee.handle(&relay::Body::Incoming(ring));
+    let heard = events(&mut callee);
+    assert!(matches!(&heard[1], Event::Peer { device: PEER, message, .. } if *message == words(1)), "{heard:?}");
+    callee.say(THEIRS, Some(PEER), &words(2));
+    callee.accept(THEIRS, vec![], vec![3]).expect("it rings");
+    let sent = messages(&mut callee);
+    assert!(matches!(&sent[0], client::Body::CallData(data) if data.device == PEER.0), "{sent:?}");
+    assert!(matches!(&sent[1], client::Body::Accept(accept) if accept.payload == [3]), "{sent:?}");
+}
+
+#[test]
 fn a_live_call_outlives_the_connection_for_the_grace_and_no_longer() {
     let mut calls = Calls::default();
-    calls.call(MINE, "bob", vec![]).expect("idle");
+    calls.call(MINE, "bob", vec![], vec![]).expect("idle");
     calls.handle(&connected(MINE));
     let now = Timestamp::from_micros(5);
     calls.disconnected(now);
@@ -144,12 +161,12 @@ fn every_short_sequence_keeps_the_rules() {
         for _ in 0..6 {
             match rest % STEPS {
                 0 => {
-                    if calls.call(MINE, "bob", vec![]).is_ok() {
+                    if calls.call(MINE, "bob", vec![], vec![]).is_ok() {
                         wanted.push(MINE);
                     }
                 }
                 1 => {
-                    if calls.accept(THEIRS, vec![]).is_ok() {
+                    if calls.accept(THEIRS, vec![], vec![]).is_ok() {
                         wanted.push(THEIRS);
                     }
                 }

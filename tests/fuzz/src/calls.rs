@@ -34,20 +34,20 @@ pub fn client_calls(data: &[u8]) {
         let offer = vec![StreamOffer { index: 0, kind: StreamKind::Microphone.into() }];
         match operation % 16 {
             0 | 1 => {
-                if client.calls.call(id, "bo", offer).is_ok() {
+                if client.calls.call(id, "bo", offer, Vec::new()).is_ok() {
                     client.wanted.insert(id);
                     client.known.insert(id);
                 }
             }
             2 | 3 => {
-                if client.calls.accept(id, offer).is_ok() {
+                if client.calls.accept(id, offer, Vec::new()).is_ok() {
                     client.wanted.insert(id);
                 }
             }
             4 => client.calls.end(id),
             5 => {
                 let body = Some(peer::Body::MediaState(MediaState { muted: true, camera_off: false }));
-                client.calls.say(id, &PeerMessage { body });
+                client.calls.say(id, None, &PeerMessage { body });
             }
             6 => client.calls.disconnected(now),
             7 => client.calls.reconnected(),

@@ -3,10 +3,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use visavis_tests::{
-    claims::{load, percentile, quality, setup},
+    claims::{Verdicts, load, percentile, quality, setup},
     demo,
 };
 
@@ -68,6 +68,7 @@ fn main() -> ExitCode {
 fn run(claim: Claim) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let tell = |text: &str| println!("{text}");
+    let mut verdicts = Verdicts::default();
     match claim {
         Claim::Quality { video, audio, seconds, video_rate } => {
             let video = video.map_or_else(|| quality::generated_clip(folder.path()), Ok)?;
@@ -75,7 +76,19 @@ fn run(claim: Claim) -> anyhow::Result<()> {
             let plan = quality::Plan { video, audio, seconds, kbps: video_rate };
             let outcome = quality::run(&plan, folder.path(), tell)?;
             println!("\n{}", demo::table(&outcome.report));
+            for direction in &outcome.report.directions {
+                let what = |figure: &str| format!("{} -> {}: {figure}", direction.from, direction.to);
+                verdicts.at_least(&what("pictures shown a second"), direction.fps_shown, 29.0);
+                verdicts.at_most(&what("frame delay p50, ms"), direction.frame_delay_ms.p50, 20.0);
+                verdicts.at_most(&what("frame delay p99, ms"), direction.frame_delay_ms.p99, 60.0);
+                verdicts.at_most(&what("mouth to ear p50, ms"), direction.audio.mouth_to_ear_ms.p50, 50.0);
+            }
             for side in outcome.sides {
+                let what = |figure: &str| format!("{}: {figure}", side.name);
+                verdicts.at_most(&what("SSIM lost to the network"), side.ssim_codec - side.ssim_call, 0.005);
+                // A torn picture, or one under a wrong number, is far from its source; the codec's worst is near 0.9.
+                verdicts.at_least(&what("SSIM of the worst picture"), side.lowest_ssim, 0.8);
+                verdicts.at_least(&what("STOI"), side.stoi, 0.9);
                 println!(
                     "{}: {} pictures, SSIM {:.4} (lowest {:.4}), bare codec {:.4}, difference {:+.4}; STOI {:.3}",
                     side.name,
@@ -92,6 +105,7 @@ fn run(claim: Claim) -> anyhow::Result<()> {
             let mut delays = setup::run(calls, folder.path(), |call, delay| {
                 println!("call {:3}: {delay:.0} ms", call + 1);
             })?;
+            verdicts.at_most("accept to first remote picture p95, ms", percentile(&mut delays, 0.95), 150.0);
             println!(
                 "accept to first remote picture of {calls} calls: p50 {:.0}, p95 {:.0}, max {:.0} ms",
                 percentile(&mut delays, 0.5),
@@ -122,5 +136,8 @@ fn run(claim: Claim) -> anyhow::Result<()> {
             );
         }
     }
+    let (text, all_hold) = verdicts.conclude();
+    println!("\n{text}");
+    ensure!(all_hold, "a claim was missed; was anything else running?");
     Ok(())
 }
