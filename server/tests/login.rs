@@ -10,7 +10,7 @@ use visavis_proto::wire::control::{
 };
 use visavis_relay::{
     Clock, RelayConfig,
-    db::{Invite, Store, memory::Memory, sqlite::Sqlite, token_hash},
+    db::{self, Invite, Store, memory::Memory, sqlite::Sqlite, token_hash},
 };
 
 const TOKEN: &[u8] = b"sixteen bytes...";
@@ -158,10 +158,24 @@ async fn a_reset_password_is_a_new_account_key_and_no_old_device() {
         let expires_ms = (Clock::real().now() + Duration::from_secs(60)).as_millis();
         let (name, person) = (Some(ann.name), Some(ann.id));
         store.add_invite(Invite { token_hash: token_hash(b"reset"), name, person, expires_ms }).await.expect("kept");
+        // The old password is proven before the reset and used after it.
+        let (mut thief, _) = Client::hello(address, &device(4)).await;
+        assert!(thief.login("Ann", PASSWORD).await.is_ok());
         let (mut second, _) = Client::hello(address, &device(2)).await;
         let answer = second.register("Ann", "new password", b"reset", &account(21), &[device(2).1]).await;
         assert!(matches!(answer, Ok(Body::Welcome(welcome)) if welcome.account_key == account(21).key.0));
         assert_eq!(first.closed().await, CloseCode::Revoked as u64);
+        let stale = account(11).sign(2, &[device(4).1]);
+        let list = db::DeviceList {
+            version: 2,
+            list: stale.list.clone(),
+            signature: stale.signature.clone(),
+            devices: vec![device(4).1],
+        };
+        let enrol = client::Body::Enrol(Enrol { devices: Some(stale) });
+        assert_eq!(refusal(thief.ask(enrol).await), ErrorCode::NotLoggedIn);
+        assert!(!store.set_devices(ann.id, account(11).key, list).await.expect("answered"));
+        assert!(store.people().await.expect("read")[0].devices == [device(2).1]);
         let (mut third, answer) = Client::hello(address, &device(1)).await;
         assert!(matches!(answer, Body::Greeting(_)));
         assert_eq!(third.login("Ann", PASSWORD).await, Err(ErrorCode::LoginFailed));

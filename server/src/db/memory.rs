@@ -190,11 +190,11 @@ impl Store for Memory {
         now(self.tables().people.get(&person).map(|row| row.list.clone()))
     }
 
-    fn set_devices(&self, person: PersonId, list: DeviceList) -> Answer<'_, bool> {
+    fn set_devices(&self, person: PersonId, account: AccountKey, list: DeviceList) -> Answer<'_, bool> {
         let mut tables = self.tables();
         let free = list.devices.iter().all(|&device| tables.device_is_free(device, Some(person)));
         let Some(row) = tables.people.get_mut(&person) else { return now(false) };
-        if !free || row.list.version.checked_add(1) != Some(list.version) {
+        if !free || row.person.account_key != account || row.list.version.checked_add(1) != Some(list.version) {
             return now(false);
         }
         row.person.devices = list.devices.clone();

@@ -188,9 +188,10 @@ pub trait Store: Send + Sync + 'static {
     /// A person's device list.
     fn devices(&self, person: PersonId) -> Answer<'_, Option<DeviceList>>;
 
-    /// Replaces a person's device list if `list` is exactly one version above it, and no other person has one of
-    /// the devices; whether it did.
-    fn set_devices(&self, person: PersonId, list: DeviceList) -> Answer<'_, bool>;
+    /// Replaces a person's device list if `account` is still their account key, `list` is exactly one version above
+    /// the current one, and no other person has one of the devices; whether it did. A list that was checked before
+    /// a password reset must not come after it, and versions alone do not tell: they start anywhere.
+    fn set_devices(&self, person: PersonId, account: AccountKey, list: DeviceList) -> Answer<'_, bool>;
 
     /// Writes down something that nobody waits for.
     fn note(&self, note: Note) -> Answer<'_, ()>;

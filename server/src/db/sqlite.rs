@@ -300,17 +300,18 @@ impl Store for Sqlite {
         })
     }
 
-    fn set_devices(&self, person: PersonId, list: DeviceList) -> Answer<'_, bool> {
+    fn set_devices(&self, person: PersonId, account: AccountKey, list: DeviceList) -> Answer<'_, bool> {
         Box::pin(async move {
             let mut transaction = self.begin().await?;
             let updated = sqlx::query(
                 "UPDATE people SET device_list = ?, list_signature = ?, list_version = ? \
-                 WHERE id = ? AND list_version + 1 = ?",
+                 WHERE id = ? AND account_key = ? AND list_version + 1 = ?",
             )
             .bind(&list.list)
             .bind(&list.signature)
             .bind(list.version as i64)
             .bind(person.0)
+            .bind(&account.0[..])
             .bind(list.version as i64)
             .execute(&mut *transaction)
             .await?;

@@ -267,7 +267,12 @@ impl Requests {
     async fn enrol(&mut self, request: u32, credentials: Credentials, enrol: Enrol) -> Answer {
         let signed = enrol.devices.unwrap_or_default();
         let person = credentials.person;
-        let list = devices::check(&signed, credentials.account_key, Some(&credentials.list), self.device);
+        let account = credentials.account_key;
+        let current = self.shared.hub(|hub, _| hub.directory.person(person).map(|person| person.account_key));
+        if current != Some(account) {
+            return Err((ErrorCode::NotLoggedIn, "the password was reset meanwhile: log in with the new one"));
+        }
+        let list = devices::check(&signed, account, Some(&credentials.list), self.device);
         let list = match list {
             Ok(list) => list,
             Err(error) => {
@@ -276,7 +281,12 @@ impl Requests {
                 return Err(list_refusal(error));
             }
         };
-        if !self.shared.writing_people(self.shared.store.set_devices(person, list)).await.map_err(internal)? {
+        if !self
+            .shared
+            .writing_people(self.shared.store.set_devices(person, account, list))
+            .await
+            .map_err(internal)?
+        {
             return Err((ErrorCode::DeviceListInvalid, "the list has changed meanwhile, or the device is taken"));
         }
         info!(device = %self.device, person = person.0, "enrolled");
@@ -434,7 +444,12 @@ impl Requests {
         let account = self.shared.hub(|hub, _| hub.directory.person(person).map(|person| person.account_key));
         let account = account.ok_or((ErrorCode::Internal, "there is no such person"))?;
         let list = devices::check(signed, account, Some(&current), self.device).map_err(list_refusal)?;
-        if !self.shared.writing_people(self.shared.store.set_devices(person, list)).await.map_err(internal)? {
+        if !self
+            .shared
+            .writing_people(self.shared.store.set_devices(person, account, list))
+            .await
+            .map_err(internal)?
+        {
             return Err((ErrorCode::DeviceListInvalid, "the list has changed meanwhile"));
         }
         self.devices(person).await
