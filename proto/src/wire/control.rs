@@ -5,6 +5,7 @@
 //! [`ErrorCode::Unsupported`] and otherwise ignored, so that both ends can grow.
 
 use prost::Message;
+use unicode_security::{GeneralSecurityProfile, RestrictionLevel, RestrictionLevelDetection};
 
 mod account;
 mod calls;
@@ -183,12 +184,21 @@ pub mod relay {
     }
 }
 
-/// Checks a person's name: 1 to [`MAX_NAME_BYTES`] bytes, no control characters, no white space at the ends, and no
-/// characters that would let two names look alike by direction or width tricks.
+/// Checks a person's name: 1 to [`MAX_NAME_BYTES`] bytes of letters and digits of any script and ` -_.'`, at least one of
+/// them a letter or digit, single blanks and none at the ends.
+///
+/// Characters that identifiers should not have (invisible, full-width, ligatures) are refused, and so are scripts that do
+/// not belong together, by Unicode Technical Standard 39 (identifier status, and "highly restrictive" mixing). A name
+/// written wholly in look-alikes of another script is not caught: only its account key tells two people apart.
 pub fn valid_name(name: &str) -> bool {
+    let punctuation = |c| matches!(c, ' ' | '-' | '_' | '.' | '\'');
+    let letters: String = name.chars().filter(|&c| !punctuation(c)).collect();
     (1..=MAX_NAME_BYTES).contains(&name.len())
         && name.trim() == name
-        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | '\''))
+        && !name.contains("  ")
+        && !letters.is_empty()
+        && letters.chars().all(|c| c.is_alphanumeric() && c.identifier_allowed())
+        && letters.check_restriction_level(RestrictionLevel::HighlyRestrictive)
 }
 
 #[cfg(test)]
@@ -224,7 +234,9 @@ mod tests {
             assert!(valid_name(good), "{good}");
         }
         let long = "x".repeat(MAX_NAME_BYTES + 1);
-        for bad in ["", " a", "a ", "a\nb", "a\u{202e}b", "a/b", "a@b", &long] {
+        let tricks = ["\u{ff41}lice", "alice\u{3164}", "\u{3164}", "\u{430}lice", "al\u{456}ce", "\u{fb01}n"];
+        assert!(tricks.iter().all(|name| !valid_name(name)));
+        for bad in ["", " a", "a ", "al  ice", "-", ".", "a\nb", "a\u{202e}b", "a/b", "a@b", &long] {
             assert!(!valid_name(bad), "{bad:?}");
         }
     }
