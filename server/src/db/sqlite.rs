@@ -256,8 +256,11 @@ impl Store for Sqlite {
             .bind(folded_name)
             .fetch_optional(&self.pool)
             .await?;
+            let person = PersonId(row.as_ref().map_or(Ok(0), |row| row.try_get("id"))?);
+            // Asked for in any case, although nobody has the number 0: how long the answer takes must not tell which
+            // names there are.
+            let devices = keys_of(&self.pool, person).await?;
             let Some(row) = row else { return Ok(None) };
-            let person = PersonId(row.try_get("id")?);
             Ok(Some(Credentials {
                 person,
                 disabled: row.try_get("disabled")?,
@@ -268,7 +271,7 @@ impl Store for Sqlite {
                     version: row.try_get::<i64, _>("list_version")? as u64,
                     list: row.try_get("device_list")?,
                     signature: row.try_get("list_signature")?,
-                    devices: keys_of(&self.pool, person).await?,
+                    devices,
                 },
             }))
         })
