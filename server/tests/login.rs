@@ -200,6 +200,30 @@ async fn open_registration_needs_no_invite_and_guessing_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn guessing_without_ever_finishing_ends_the_connection_and_then_the_tries_for_the_name() {
+    let (relay, address, first) = with_ann(Arc::new(Memory::default())).await;
+    for name in ["Ann", "nobody"] {
+        for _ in 0..2 {
+            let (mut guesser, _) = Client::hello(address, &device(2)).await;
+            for _ in 0..5 {
+                assert_eq!(guesser.guess(name).await, Ok(()));
+            }
+            assert_eq!(guesser.guess(name).await, Err(ErrorCode::TooMany));
+            assert_eq!(guesser.closed().await, CloseCode::NotLoggedIn as u64);
+        }
+        // A new connection does not help, nor does another spelling; another name has tries of its own.
+        let (mut guesser, _) = Client::hello(address, &device(3)).await;
+        assert_eq!(guesser.guess(&name.to_uppercase()).await, Err(ErrorCode::TooMany));
+        assert_eq!(guesser.guess(&format!("{name} else")).await, Ok(()));
+    }
+    // Ann's own device needs no password.
+    drop(first);
+    let (_ann, answer) = Client::hello(address, &device(1)).await;
+    assert!(matches!(answer, Body::Welcome(_)));
+    relay.drain().await;
+}
+
+#[tokio::test]
 async fn nothing_goes_before_hello_and_nothing_unknown_breaks_the_conversation() {
     let (relay, address) = relay(Arc::new(Memory::default()), RelayConfig::default()).await;
     let mut client = Client::connect(address, &device(1)).await;

@@ -19,6 +19,11 @@ impl Bucket {
         Self { per_second: per_second as f64, burst: burst as f64, tokens: burst as f64, filled: now }
     }
 
+    /// A full one for what is rarer than one a second.
+    pub fn every(interval: Duration, burst: u32, now: Timestamp) -> Self {
+        Self { per_second: interval.as_secs_f64().recip(), ..Self::new(1, burst, now) }
+    }
+
     /// Takes `count` if there are so many.
     pub fn take(&mut self, count: u32, now: Timestamp) -> bool {
         self.fill(now);
@@ -39,6 +44,11 @@ impl Bucket {
     pub fn wait(&mut self, now: Timestamp) -> Duration {
         self.fill(now);
         if self.tokens >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.tokens / self.per_second) }
+    }
+
+    /// Puts back what was taken for something that turned out to be fine.
+    pub fn give_back(&mut self, count: u32) {
+        self.tokens = (self.tokens + f64::from(count)).min(self.burst);
     }
 
     fn fill(&mut self, now: Timestamp) {
@@ -88,6 +98,41 @@ impl Doors {
     }
 }
 
+/// Passwords that may be tried for one name: whoever has forgotten theirs gives up before ten, and one each 10 s makes
+/// 3 million a year, which a password of a few random words outlasts.
+const PASSWORD_INTERVAL: Duration = Duration::from_secs(10);
+const PASSWORD_BURST: u32 = 10;
+
+/// Names that are remembered. When there are more, the one nearest to a full bucket is forgotten, so that a guesser
+/// cannot wash out what they owe by trying other names.
+const GUESSED_NAMES: usize = 4_096;
+
+/// How often a password may be tried, by SHA-256 of the name: names that nobody has are treated alike, however long.
+///
+/// Somebody's tries can so be used up by others. Their enrolled devices do not notice: those need no password.
+#[derive(Debug, Default)]
+pub struct Guesses(BTreeMap<[u8; 32], Bucket>);
+
+impl Guesses {
+    /// Charges a try; whether it may go on.
+    pub fn take(&mut self, name: [u8; 32], now: Timestamp) -> bool {
+        if self.0.len() >= GUESSED_NAMES && !self.0.contains_key(&name) {
+            self.0.values_mut().for_each(|bucket| bucket.fill(now));
+            let fullest = self.0.iter().max_by(|(_, a), (_, b)| a.tokens.total_cmp(&b.tokens)).map(|(&key, _)| key);
+            fullest.and_then(|key| self.0.remove(&key));
+        }
+        let fresh = Bucket::every(PASSWORD_INTERVAL, PASSWORD_BURST, now);
+        self.0.entry(name).or_insert(fresh).take(1, now)
+    }
+
+    /// The password was right.
+    pub fn give_back(&mut self, name: [u8; 32]) {
+        if let Some(bucket) = self.0.get_mut(&name) {
+            bucket.give_back(1);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +147,24 @@ mod tests {
         bucket.charge(10, start + Duration::from_millis(102));
         let wait = bucket.wait(start + Duration::from_millis(102));
         assert!((Duration::from_millis(980)..Duration::from_millis(1_001)).contains(&wait), "{wait:?}");
+    }
+
+    #[test]
+    fn guessing_is_slow_and_other_names_do_not_make_it_faster() {
+        let start = Timestamp::from_micros(1);
+        let mut guesses = Guesses::default();
+        let tries = |guesses: &mut Guesses, at| (0..100).filter(|_| guesses.take([0xff; 32], at)).count();
+        assert_eq!(tries(&mut guesses, start), PASSWORD_BURST as usize);
+        for name in 0..10_000u32 {
+            let mut key = [0; 32];
+            key[..4].copy_from_slice(&name.to_be_bytes());
+            assert!(guesses.take(key, start));
+        }
+        assert!(guesses.0.len() <= GUESSED_NAMES);
+        assert_eq!(tries(&mut guesses, start + Duration::from_secs(9)), 0);
+        assert_eq!(tries(&mut guesses, start + Duration::from_secs(61)), 6);
+        guesses.give_back([0xff; 32]);
+        assert_eq!(tries(&mut guesses, start + Duration::from_secs(61)), 1);
     }
 
     #[test]

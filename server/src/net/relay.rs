@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     Clock,
-    core::limits::Doors,
+    core::limits::{Doors, Guesses},
     db::{self, Note, Store},
     identity::Identity,
     opaque::Secrets,
@@ -107,6 +107,7 @@ pub(super) struct Shared {
     pub secrets: Secrets,
     pub stats: Stats,
     pub doors: Mutex<Doors>,
+    pub guesses: Mutex<Guesses>,
     hub: Mutex<Hub>,
     random: Mutex<StdRng>,
     notes: Mutex<Option<mpsc::Sender<Note>>>,
@@ -167,6 +168,7 @@ impl Relay {
             secrets,
             stats: Stats::default(),
             doors: Mutex::default(),
+            guesses: Mutex::default(),
             hub: Mutex::default(),
             random: Mutex::new(random),
             notes: Mutex::new(Some(notes)),

@@ -3,7 +3,7 @@
 //! A connection starts with a device key that its handshake has proved and nothing else. It becomes a session when
 //! that device is somebody's: because it is enrolled already, or by a registration or a login on this connection.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use quinn::Connection;
 use tokio::sync::{mpsc, watch};
@@ -33,7 +33,9 @@ use crate::{
 /// What the relay says of itself.
 const AGENT: &str = concat!("visavis-relay/", env!("CARGO_PKG_VERSION"));
 
-/// Wrong passwords on one connection; the next try needs a new one, and those are rationed by neighbourhood.
+/// Passwords tried on one connection without success; the next try needs a new one, and those are rationed by
+/// neighbourhood. Counted when a try starts: the relay's reply tells a guesser whether it was right, and they need not
+/// say so.
 const LOGIN_TRIES: u32 = 5;
 
 /// Longest sealed account key: a key of 32 bytes, a nonce, a tag, and room for another way to seal it.
@@ -62,7 +64,7 @@ enum State {
     /// Between the two messages of a registration.
     Registering { name: String, invite: Option<TokenHash> },
     /// Between the two messages of a login.
-    LoggingIn { pending: PendingLogin, credentials: Option<Box<Credentials>> },
+    LoggingIn { pending: PendingLogin, name: TokenHash, credentials: Option<Box<Credentials>> },
     /// The password was right, the device is still nobody's.
     Proven(Box<Credentials>),
     /// The device is somebody's.
@@ -134,8 +136,8 @@ impl Requests {
                 self.register_finish(request, name, invite, finish).await
             }
             (_, client::Body::LoginStart(start)) => self.login_start(start).await,
-            (State::LoggingIn { pending, credentials }, client::Body::LoginFinish(finish)) => {
-                self.login_finish(pending, credentials, &finish)
+            (State::LoggingIn { pending, name, credentials }, client::Body::LoginFinish(finish)) => {
+                self.login_finish(pending, name, credentials, &finish)
             }
             (State::Proven(credentials), client::Body::Enrol(enrol)) => {
                 self.enrol(request, *credentials, enrol).await
@@ -234,28 +236,39 @@ impl Requests {
 
     async fn login_start(&mut self, start: LoginStart) -> Answer {
         let folded_name = fold(&start.name);
+        let name = token_hash(folded_name.as_bytes());
+        self.tries += 1;
+        let now = self.shared.clock.now();
+        let allowed = self.tries <= LOGIN_TRIES
+            && self.shared.guesses.lock().unwrap_or_else(PoisonError::into_inner).take(name, now);
+        if !allowed {
+            info!(device = %self.device, address = %self.connection.remote_address(), "too many passwords were tried");
+            return Err((ErrorCode::TooMany, "too many passwords were tried: wait a minute"));
+        }
         let credentials = self.shared.store.credentials(&folded_name).await.map_err(internal)?;
         let record = credentials.as_ref().map(|credentials| &credentials.record[..]);
         let (opaque, pending) = self
             .shared
             .random(|random| self.shared.secrets.login(random, record, &start.opaque, &folded_name))
             .map_err(|_| (ErrorCode::BadRequest, "malformed OPAQUE request"))?;
-        self.state = State::LoggingIn { pending, credentials: credentials.map(Box::new) };
+        self.state = State::LoggingIn { pending, name, credentials: credentials.map(Box::new) };
         Ok(Some(Body::LoginReply(OpaqueReply { opaque })))
     }
 
     fn login_finish(
         &mut self,
         pending: PendingLogin,
+        name: TokenHash,
         credentials: Option<Box<Credentials>>,
         finish: &LoginFinish,
     ) -> Answer {
         let right = pending.finish(&finish.opaque).is_ok();
         // Locked out, unknown, wrong: all the same to whoever asks.
         let Some(credentials) = credentials.filter(|credentials| right && !credentials.disabled) else {
-            self.tries += 1;
             return Err((ErrorCode::LoginFailed, "wrong name or password"));
         };
+        self.tries = self.tries.saturating_sub(1);
+        self.shared.guesses.lock().unwrap_or_else(PoisonError::into_inner).give_back(name);
         let logged_in = LoggedIn {
             sealed_account_key: credentials.sealed_key.clone(),
             devices: Some(signed_devices(&credentials.list)),
@@ -473,7 +486,7 @@ impl Requests {
     fn goes_on_after(&self, code: ErrorCode) -> bool {
         let farewell = match code {
             ErrorCode::Disabled => CloseCode::Disabled,
-            ErrorCode::LoginFailed if self.tries >= LOGIN_TRIES => CloseCode::NotLoggedIn,
+            ErrorCode::LoginFailed | ErrorCode::TooMany if self.tries >= LOGIN_TRIES => CloseCode::NotLoggedIn,
             _ => return true,
         };
         drop(self.queue.try_send(Outgoing::Close(farewell)));

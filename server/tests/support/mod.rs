@@ -9,8 +9,8 @@ use std::{
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use opaque_ke::{
-    ClientLogin, ClientLoginFinishParameters, ClientRegistration, ClientRegistrationFinishParameters,
-    CredentialResponse, RegistrationResponse, rand::rngs::OsRng,
+    ClientLogin, ClientLoginFinishParameters, ClientLoginStartResult, ClientRegistration,
+    ClientRegistrationFinishParameters, CredentialResponse, RegistrationResponse, rand::rngs::OsRng,
 };
 use prost::Message as _;
 use quinn::{Connection, Endpoint, RecvStream, SendStream, crypto::rustls::QuicClientConfig};
@@ -216,11 +216,19 @@ impl Client {
         }
     }
 
+    /// Tries a password as a guesser does, who reads off the reply whether it was right.
+    pub async fn guess(&mut self, name: &str) -> Result<(), ErrorCode> {
+        let start = ClientLogin::<Suite>::start(&mut OsRng, b"guess").expect("starts");
+        match self.ask(login_start(name, &start)).await {
+            Body::LoginReply(_) => Ok(()),
+            other => Err(refusal(other)),
+        }
+    }
+
     /// Proves a password; what is needed to enrol.
     pub async fn login(&mut self, name: &str, password: &str) -> Result<control::LoggedIn, ErrorCode> {
         let start = ClientLogin::<Suite>::start(&mut OsRng, password.as_bytes()).expect("starts");
-        let opaque = start.message.serialize().to_vec();
-        let answer = self.ask(client::Body::LoginStart(control::LoginStart { name: name.into(), opaque })).await;
+        let answer = self.ask(login_start(name, &start)).await;
         let Body::LoginReply(reply) = answer else { return Err(refusal(answer)) };
         let reply = CredentialResponse::deserialize(&reply.opaque).expect("well-formed");
         let parameters = ClientLoginFinishParameters::default();
@@ -234,6 +242,11 @@ impl Client {
             other => Err(refusal(other)),
         }
     }
+}
+
+fn login_start(name: &str, start: &ClientLoginStartResult<Suite>) -> client::Body {
+    let opaque = start.message.serialize().to_vec();
+    client::Body::LoginStart(control::LoginStart { name: name.into(), opaque })
 }
 
 pub fn refusal(body: Body) -> ErrorCode {
