@@ -49,6 +49,7 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection, device: D
     let address = connection.remote_address();
     debug!(%address, %device, "connected");
     let conversation = async {
+        // Of a connection that has ended no stream is wanted any more, even if one was opened.
         let opened = tokio::select! {
             biased;
             _ = connection.closed() => return,
