@@ -45,7 +45,7 @@ pub struct Arguments {
 pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome> {
     ensure!(
         valid_name(&arguments.name),
-        "the name {:?} cannot be used: 1 to 40 bytes of letters, digits, spaces and - _ . ' are allowed",
+        "the name {:?} cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are allowed",
         arguments.name
     );
     profile::prepare(folder)?;

@@ -3,7 +3,11 @@
 use std::{io::IsTerminal, time::Duration};
 
 use tokio::time::Instant;
-use visavis_proto::{ids::CallId, signal::call::Event as CallEvent, wire::control::EndReason};
+use visavis_proto::{
+    ids::CallId,
+    signal::call::Event as CallEvent,
+    wire::control::{EndReason, fold_name},
+};
 
 use super::{
     Outcome,
@@ -96,7 +100,7 @@ pub async fn until_over(
                     }
                     CallEvent::Ended { reason, peer, .. } => return Ok((reason, peer)),
                     // Their call and this one become one.
-                    CallEvent::Incoming { caller, .. } if caller.eq_ignore_ascii_case(peer) => {}
+                    CallEvent::Incoming { caller, .. } if fold_name(&caller) == fold_name(peer) => {}
                     CallEvent::Incoming { caller, call: other, .. } => {
                         say(&format!("{caller} calls too: declined, since you are in a call."));
                         client.end(other).await;

@@ -22,16 +22,16 @@ use visavis_proto::{
     },
     time::Timestamp,
     wire::{
-        control::{self, ClientMessage, RelayMessage, client, peer, relay},
-        datagram::{Datagram, MAX_MEDIA_BYTES},
+        control::{self, RelayMessage, client, fold_name, peer, relay},
+        datagram::Datagram,
         feedback::Feedback,
-        framing,
     },
 };
 
 use super::{
-    control::{Error as ControlError, Reader, Writer},
+    control::Error as ControlError,
     media::Media,
+    online::{Online, dismissed, has_room, send},
     session::{self, Dial, Session},
 };
 use crate::{clock::Clock, net::media::Ports, pipeline::send::CAMERA, stats::record::Note};
@@ -41,9 +41,6 @@ pub const COMMANDS: usize = 32;
 
 /// Events on their way to whoever shows them. When full the newest is lost: whoever stopped listening hears no more.
 pub const EVENTS: usize = 1_024;
-
-/// Control messages on their way to the relay. Full means that the relay stopped reading: the connection is given up.
-const OUTGOING: usize = 64;
 
 /// Datagrams of a call that is not confirmed yet: media may overtake the message that announces it. 128 are the first
 /// keyframe and what follows it; beyond it the newest is dropped.
@@ -139,15 +136,6 @@ enum Pending {
     Call(CallId),
 }
 
-/// A live connection.
-struct Online {
-    /// Keeps the socket open; rebound on [`Command::Rebind`].
-    endpoint: Endpoint,
-    connection: Connection,
-    reader: Reader,
-    outgoing: mpsc::Sender<Bytes>,
-}
-
 /// Why a connection's loop ended.
 enum Exit {
     Stop,
@@ -188,13 +176,13 @@ impl Actor {
     pub async fn run(mut self, session: Session) {
         let mut session = Some(session);
         while let Some(connected) = session.take() {
-            let mut online = go_online(connected);
+            let mut online = Online::new(connected);
             let exit = self.converse(&mut online).await;
             match exit {
                 Exit::Stop => {
                     self.end_everything();
                     self.flush(&mut online);
-                    say_goodbye(online).await;
+                    online.say_goodbye().await;
                     return;
                 }
                 Exit::Lost(reason) => {
@@ -432,7 +420,7 @@ impl Actor {
             Command::Ask(body, answer) => {
                 let request = self.next_request();
                 self.pending.insert(request, Pending::Ask(answer));
-                if !put(&online.outgoing, request, body) {
+                if !online.put(request, body) {
                     self.pending.remove(&request);
                 }
             }
@@ -442,7 +430,8 @@ impl Actor {
 
     fn call(&mut self, call: CallId, callee: String, ports: Ports) {
         let ended = |reason| Event::Call(CallEvent::Ended { call, peer: callee.clone(), reason, missed: false });
-        let rings_here = self.ringing.iter().find(|(_, caller)| caller.eq_ignore_ascii_case(&callee));
+        let wanted = fold_name(&callee);
+        let rings_here = self.ringing.iter().find(|(_, caller)| fold_name(caller) == wanted);
         if let Some(theirs) = rings_here.map(|(&theirs, _)| theirs) {
             // Whoever calls somebody who is calling them wants to talk to them: the relay does the same under glare.
             self.tell(ended(control::EndReason::Merged));
@@ -504,7 +493,7 @@ impl Actor {
             if let Some(call) = call {
                 self.pending.insert(request, Pending::Call(call));
             }
-            if !put(&online.outgoing, request, body) {
+            if !online.put(request, body) {
                 return false;
             }
         }
@@ -629,77 +618,11 @@ fn is_final(error: &session::Error) -> bool {
     }
 }
 
-/// Why the relay sent this device away for good, if it did.
-async fn dismissed(connection: &Connection) -> Option<&'static str> {
-    // The control stream may end a moment before the connection, which says why.
-    let closed = tokio::time::timeout(Duration::from_secs(1), connection.closed()).await;
-    let Ok(quinn::ConnectionError::ApplicationClosed(close)) = closed else { return None };
-    let code = i32::try_from(close.error_code.into_inner()).ok()?;
-    match control::CloseCode::try_from(code).ok()? {
-        control::CloseCode::Replaced => Some(
-            "this device has connected a second time, and the first connection has ended: end the other program that \
-             uses this profile, or join with a profile of its own (visavis join LINK --existing)",
-        ),
-        control::CloseCode::Revoked => {
-            Some("this device was removed from its account: join again (visavis join LINK --name YOU --existing)")
-        }
-        control::CloseCode::Disabled => Some("this account has been disabled: ask the relay's operator"),
-        _ => None,
-    }
-}
-
-/// Above the numbers that joining used on the same stream.
-const FIRST_REQUEST: u32 = 1_000;
-
-fn go_online(session: Session) -> Online {
-    let (outgoing, queue) = mpsc::channel(OUTGOING);
-    tokio::spawn(write_messages(session.control.writer, queue));
-    Online { endpoint: session.endpoint, connection: session.connection, reader: session.control.reader, outgoing }
-}
-
-/// Writes what is queued, so that a relay that does not read holds up nothing but this task.
-async fn write_messages(mut writer: Writer, mut queue: mpsc::Receiver<Bytes>) {
-    while let Some(bytes) = queue.recv().await {
-        if writer.write(&bytes).await.is_err() {
-            return;
-        }
-    }
-    writer.finish().await;
-}
-
-/// Ends the stream, waits until the relay has it all or 1 s has passed, and closes.
-async fn say_goodbye(online: Online) {
-    let Online { endpoint, connection, reader: _reader, outgoing } = online;
-    drop(outgoing);
-    let delivered = async {
-        // The relay closes its side once it has read the end of ours.
-        connection.closed().await;
-    };
-    if tokio::time::timeout(Duration::from_secs(1), delivered).await.is_err() {
-        connection.close(0u32.into(), b"bye");
-    }
-    let _ = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
-}
-
-/// Queues one message. `false` if there is no room.
-fn put(outgoing: &mpsc::Sender<Bytes>, request: u32, body: client::Body) -> bool {
-    outgoing.try_send(framing::encode(&ClientMessage::new(request, body))).is_ok()
-}
-
-/// One media datagram finds room.
-fn has_room(connection: &Connection) -> bool {
-    connection.datagram_send_buffer_space() > MAX_MEDIA_BYTES
-}
-
 /// How long to wait for room: the runtime's timers tick once a millisecond.
 const FULL_WAIT: Duration = Duration::from_millis(1);
 
-/// Hands one datagram to quinn. An error means a connection that is ending, which its reader tells.
-fn send(connection: &Connection, datagram: Bytes) {
-    if let Err(error) = connection.send_datagram(datagram) {
-        tracing::trace!(%error, "a datagram was not sent");
-    }
-}
+/// Above the numbers that joining used on the same stream.
+const FIRST_REQUEST: u32 = 1_000;
 
 /// The next item of a queue that may not be there.
 async fn receive<T>(queue: Option<&mut mpsc::Receiver<T>>) -> Option<T> {

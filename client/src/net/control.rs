@@ -168,7 +168,7 @@ fn refusal(refused: &Refused) -> String {
             "somebody here has this name already: choose another, or add --existing if it is you on another device"
         }
         ErrorCode::NameInvalid => {
-            "this name cannot be used: 1 to 40 bytes of letters, digits, spaces and - _ . ' are allowed"
+            "this name cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are allowed"
         }
         ErrorCode::LoginFailed => "wrong name or password",
         ErrorCode::Disabled => "this account has been disabled: ask the relay's operator",

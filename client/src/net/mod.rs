@@ -7,12 +7,14 @@
 //! | [`control`] | the control stream: requests, answers and news |
 //! | [`session`] | joining: registration, login, enrolment |
 //! | [`actor`] | the loop that owns the connection while it lives |
+//! | `online` | a live connection as the loop holds it: what goes out, how it ends |
 //! | [`media`], [`uplink`], [`downlink`] | a live call's media on its way out and in |
 
 pub mod actor;
 pub mod control;
 pub mod downlink;
 pub mod media;
+mod online;
 pub mod session;
 pub mod tls;
 pub mod transport;

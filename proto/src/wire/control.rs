@@ -201,6 +201,11 @@ pub fn valid_name(name: &str) -> bool {
         && letters.check_restriction_level(RestrictionLevel::HighlyRestrictive)
 }
 
+/// The form in which names are compared: no two people's differ by case alone.
+pub fn fold_name(name: &str) -> String {
+    name.to_lowercase()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

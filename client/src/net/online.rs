@@ -1,0 +1,95 @@
+//! A live connection to the relay, as the actor holds it: what goes out, how it ends, and why the relay ended it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::{Connection, Endpoint};
+use tokio::sync::mpsc;
+use visavis_proto::wire::{
+    control::{ClientMessage, CloseCode, client},
+    datagram::MAX_MEDIA_BYTES,
+    framing,
+};
+
+use super::{
+    control::{Reader, Writer},
+    session::Session,
+};
+
+/// Control messages on their way to the relay. Full means that the relay stopped reading: the connection is given up.
+const OUTGOING: usize = 64;
+
+/// A live connection.
+pub(super) struct Online {
+    /// Keeps the socket open; rebound when the network changes.
+    pub endpoint: Endpoint,
+    pub connection: Connection,
+    pub reader: Reader,
+    outgoing: mpsc::Sender<Bytes>,
+}
+
+impl Online {
+    /// Takes over a session; its messages are written by a task of their own.
+    pub fn new(session: Session) -> Self {
+        let (outgoing, queue) = mpsc::channel(OUTGOING);
+        tokio::spawn(write_messages(session.control.writer, queue));
+        Self { endpoint: session.endpoint, connection: session.connection, reader: session.control.reader, outgoing }
+    }
+
+    /// Queues one message. `false` if there is no room.
+    pub fn put(&self, request: u32, body: client::Body) -> bool {
+        self.outgoing.try_send(framing::encode(&ClientMessage::new(request, body))).is_ok()
+    }
+
+    /// Ends the stream, waits until the relay has it all or 1 s has passed, and closes.
+    pub async fn say_goodbye(self) {
+        let Self { endpoint, connection, reader: _reader, outgoing } = self;
+        drop(outgoing);
+        // The relay closes its side once it has read the end of ours.
+        if tokio::time::timeout(Duration::from_secs(1), connection.closed()).await.is_err() {
+            connection.close(0u32.into(), b"bye");
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
+    }
+}
+
+/// Writes what is queued, so that a relay that does not read holds up nothing but this task.
+async fn write_messages(mut writer: Writer, mut queue: mpsc::Receiver<Bytes>) {
+    while let Some(bytes) = queue.recv().await {
+        if writer.write(&bytes).await.is_err() {
+            return;
+        }
+    }
+    writer.finish().await;
+}
+
+/// One media datagram finds room.
+pub(super) fn has_room(connection: &Connection) -> bool {
+    connection.datagram_send_buffer_space() > MAX_MEDIA_BYTES
+}
+
+/// Hands one datagram to quinn. An error means a connection that is ending, which its reader tells.
+pub(super) fn send(connection: &Connection, datagram: Bytes) {
+    if let Err(error) = connection.send_datagram(datagram) {
+        tracing::trace!(%error, "a datagram was not sent");
+    }
+}
+
+/// Why the relay sent this device away for good, if it did.
+pub(super) async fn dismissed(connection: &Connection) -> Option<&'static str> {
+    // The control stream may end a moment before the connection, which says why.
+    let closed = tokio::time::timeout(Duration::from_secs(1), connection.closed()).await;
+    let Ok(quinn::ConnectionError::ApplicationClosed(close)) = closed else { return None };
+    let code = i32::try_from(close.error_code.into_inner()).ok()?;
+    match CloseCode::try_from(code).ok()? {
+        CloseCode::Replaced => Some(
+            "this device has connected a second time, and the first connection has ended: end the other program that \
+             uses this profile, or join with a profile of its own (visavis join LINK --existing)",
+        ),
+        CloseCode::Revoked => {
+            Some("this device was removed from its account: join again (visavis join LINK --name YOU --existing)")
+        }
+        CloseCode::Disabled => Some("this account has been disabled: ask the relay's operator"),
+        _ => None,
+    }
+}
