@@ -68,8 +68,20 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// The file cannot be read or has something in it that does not belong there; or it was named and is not there.
+    /// The file cannot be read or has something in it that does not belong there; or it was named and is not there; or
+    /// a setting makes no sense, wherever it comes from.
     pub fn with_file(self) -> anyhow::Result<Self> {
+        let all = self.merged()?;
+        if all.max_connections == Some(0) {
+            bail!("max_connections is 0, which lets nobody in: set the most clients that may be connected at a time");
+        }
+        if let Some(host) = all.public_host.as_ref().filter(|host| !fits_a_link(host)) {
+            bail!("{host:?} cannot be the public host: a host name or an address is expected, without a port");
+        }
+        Ok(all)
+    }
+
+    fn merged(self) -> anyhow::Result<Self> {
         let named = self.config.clone();
         let path = match &named {
             Some(path) => path.clone(),
@@ -202,8 +214,15 @@ impl Config {
     }
 }
 
+/// Whether a link with this host is read as it was written.
+fn fits_a_link(host: &str) -> bool {
+    let link = Link { host: host.to_owned(), port: DEFAULT_PORT, pin: None, token: None };
+    let is_readable = link.to_string().parse() == Ok(link);
+    is_readable && (!host.contains(':') || host.parse::<Ipv6Addr>().is_ok())
+}
+
 /// There is no such file, or no folder for it to be in; what is wrong with the folder is said when it is made.
-fn is_absent(error: &std::io::Error) -> bool {
+pub(crate) fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
@@ -260,6 +279,22 @@ mod tests {
         std::fs::write(&file, "lisen = \"[::]:1\"\n").expect("write");
         let error = format!("{:#}", flags.with_file().expect_err("a typing error"));
         assert!(error.contains("lisen") && error.contains("relay.toml"), "{error}");
+    }
+
+    #[test]
+    fn settings_without_sense_are_errors() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let empty = Config { data: Some(folder.path().into()), ..Config::default() };
+        let of = |host: &str| Config { public_host: Some(host.into()), ..empty.clone() }.with_file();
+        for host in ["relay.example.org", "192.0.2.1", "2001:db8::1", "my-machine"] {
+            assert!(of(host).is_ok(), "{host}");
+        }
+        for host in ["", "a b/c", "a/b", "a#b", "[::1]", "relay.example.org:4433", "visavis://h", "h "] {
+            let error = of(host).expect_err(host).to_string();
+            assert!(error.contains(&format!("{host:?}")) && error.contains("public host"), "{error}");
+        }
+        std::fs::write(folder.path().join(FILE), "max_connections = 0\n").expect("write");
+        assert!(empty.with_file().expect_err("nobody").to_string().contains("max_connections"));
     }
 
     #[test]
