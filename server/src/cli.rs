@@ -19,7 +19,7 @@ use visavis_proto::wire::{
 
 use crate::{
     Clock, Relay, Socket,
-    config::{Config, TEMPLATE},
+    config::{Config, TEMPLATE, is_absent},
     db::{Invite, Person, Store, fold, sqlite::Sqlite, token_hash},
 };
 
@@ -158,7 +158,7 @@ async fn init(config: &Config) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error).with_context(|| format!("cannot write {}", file.display())),
     }
-    let (store, link) = open(config).await?;
+    let (store, link) = open_in(config, &folder).await?;
     store.close().await?;
     info!(settings = %file.display(), "initialised");
     say(&link)
@@ -232,9 +232,21 @@ async fn invite(
 
 /// The store and the link, for a command that may run beside the relay.
 async fn open(config: &Config) -> anyhow::Result<(Arc<Sqlite>, Link)> {
-    let folder = config.prepare_data_folder()?;
-    let store = open_store(&folder).await?;
-    let identity = config.identity(&folder)?;
+    let folder = config.data_folder()?;
+    match fs::metadata(folder.join(DATABASE)) {
+        Ok(_) => open_in(config, &folder).await,
+        // Making one here would print invites of a relay that nobody runs.
+        Err(error) if is_absent(&error) => bail!(
+            "there is no relay in {}: name its data folder with --data, or make a relay there with `init`",
+            folder.display()
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot read the data folder {}", folder.display())),
+    }
+}
+
+async fn open_in(config: &Config, folder: &Path) -> anyhow::Result<(Arc<Sqlite>, Link)> {
+    let store = open_store(folder).await?;
+    let identity = config.identity(folder)?;
     let running = fs::read_to_string(folder.join(LINK)).ok().and_then(|text| text.parse::<Link>().ok());
     let mut link = match running {
         Some(link) if link.pin == identity.link_pin() => link,
