@@ -2,7 +2,7 @@
 
 use std::{fs, io, io::Write as _, path::Path, sync::Arc};
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 
 /// Name in the self-signed certificate. Clients check the key instead.
@@ -126,6 +126,14 @@ impl Identity {
     /// SHA-256 of the certificate's SubjectPublicKeyInfo.
     pub const fn pin(&self) -> [u8; 32] {
         self.pin
+    }
+
+    /// A secret of the same relay for another purpose, from which the key cannot be found.
+    pub(crate) fn derive(&self, purpose: &[u8]) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.key.secret_der());
+        let mut secret = [0; 32];
+        secret.copy_from_slice(hmac::sign(&key, purpose).as_ref());
+        secret
     }
 
     fn self_signed(key: &rcgen::KeyPair) -> Result<Self, Error> {

@@ -1,14 +1,21 @@
 //! The binary as an operator meets it: what it prints, how it stops, what it says when it cannot start.
 
+mod support;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    net::UdpSocket,
+    net::{Ipv4Addr, UdpSocket},
     path::Path,
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
-use visavis_proto::wire::link::Link;
+use support::{Client, device};
+use visavis_proto::wire::{
+    control::{PeopleQuery, client},
+    link::Link,
+};
 
 fn relay(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_visavis-relay"));
@@ -23,8 +30,12 @@ fn relay(data: &Path) -> Command {
 
 /// A relay that is ready, and the lines that it printed first.
 fn serve(data: &Path, lines: usize) -> (Child, Vec<Link>) {
+    serve_at(data, 0, lines)
+}
+
+fn serve_at(data: &Path, port: u16, lines: usize) -> (Child, Vec<Link>) {
     let mut child = relay(data)
-        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(["serve", "--listen", &format!("127.0.0.1:{port}")])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -66,6 +77,37 @@ fn it_prints_its_link_stops_when_told_and_is_the_same_relay_afterwards() {
     let (child, again) = serve(folder.path(), 1);
     assert_eq!(again[0].pin, first[0].pin);
     assert_eq!(terminate(child), Some(0));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn clients_of_a_relay_that_was_killed_learn_it_from_the_next_one() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (mut child, links) = serve(folder.path(), 1);
+    let port = links[0].port;
+    let (mut client, _) = Client::hello((Ipv4Addr::LOCALHOST, port).into(), &device(1)).await;
+    child.kill().expect("killed");
+    child.wait().expect("it ends");
+    let (child, again) = serve_at(folder.path(), port, 1);
+    assert_eq!(again, links);
+    client.say(client::Body::PeopleQuery(PeopleQuery {})).await;
+    let reason = tokio::time::timeout(Duration::from_secs(5), client.connection.closed()).await.expect("at once");
+    assert_eq!(reason, quinn::ConnectionError::Reset);
+    assert_eq!(terminate(child), Some(0));
+}
+
+#[test]
+fn only_serve_and_init_make_a_relay() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let data = folder.path().join("none");
+    for command in [&["invite"][..], &["user", "list"], &["user", "add", "Ann"]] {
+        let (fine, said) = run(relay(&data).args(command));
+        let name = data.display().to_string();
+        assert!(!fine && ["there is no relay in", &name, "--data"].iter().all(|word| said.contains(word)), "{said}");
+        assert!(!data.exists());
+    }
+    assert!(run(relay(&data).arg("init")).0);
+    assert!(run(relay(&data).arg("invite")).0);
 }
 
 #[test]

@@ -149,7 +149,7 @@ impl Relay {
         let mut random = config.seed.map_or_else(StdRng::from_entropy, StdRng::from_seed);
         let secrets = store.secrets(Secrets::generate(&mut random)).await?;
         let secrets = Secrets::from_bytes(&secrets).map_err(|_| StartError::Secrets)?;
-        let endpoint_config = transport::endpoint_config(config.seed);
+        let endpoint_config = transport::endpoint_config(identity, config.seed);
         let server_config = Some(transport::server_config(tls::server_config(identity)?));
         let endpoint = match socket {
             Socket::Udp(socket) => {

@@ -9,13 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aws_lc_rs::hmac;
 use quinn::{
-    AckFrequencyConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TransportConfig, VarInt,
+    AckFrequencyConfig, ConnectionId, ConnectionIdGenerator, EndpointConfig, IdleTimeout, MtuDiscoveryConfig,
+    ServerConfig, TransportConfig, VarInt,
     congestion::{Controller, ControllerFactory},
     crypto::rustls::QuicServerConfig,
 };
+use rand::{RngCore as _, rngs::OsRng};
 
-use crate::core::forward::QUEUE_BYTES;
+use crate::{core::forward::QUEUE_BYTES, identity::Identity};
 
 /// A connection outlives a call's grace of 30 s without a packet.
 const IDLE_MS: u32 = 35_000;
@@ -35,10 +38,38 @@ const INCOMING_TOTAL_BYTES: u64 = 8 << 20;
 /// add to every frame what it holds back. Far below what overflows when it is multiplied by times in quinn.
 const OPEN_WINDOW_BYTES: u64 = 1 << 40;
 
-pub(super) fn endpoint_config(seed: Option<[u8; 32]>) -> EndpointConfig {
-    let mut config = EndpointConfig::default();
-    config.rng_seed(seed);
+/// A relay that was killed and started again knows none of its old connections. Their clients believe it all the same:
+/// the key of stateless resets (RFC 9000 section 10.3) comes from the relay's own, so that a client learns with its
+/// next packet that it must connect again, rather than after its idle time. Resets are shorter than what they answer,
+/// and quinn sends no more than 50 a second.
+pub(super) fn endpoint_config(identity: &Identity, seed: Option<[u8; 32]>) -> EndpointConfig {
+    let reset_key = identity.derive(b"visavis-relay stateless reset");
+    let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &reset_key)));
+    config.cid_generator(|| Box::new(AnyId)).rng_seed(seed);
     config
+}
+
+/// Random connection ids. Quinn's own carry a mark of the process that made them, and it resets no others.
+#[derive(Debug)]
+struct AnyId;
+
+/// As long as quinn's: enough that nobody guesses one, and eight bytes of each packet.
+const ID_BYTES: usize = 8;
+
+impl ConnectionIdGenerator for AnyId {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut id = [0; ID_BYTES];
+        OsRng.fill_bytes(&mut id);
+        ConnectionId::new(&id)
+    }
+
+    fn cid_len(&self) -> usize {
+        ID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
 }
 
 pub(super) fn server_config(crypto: QuicServerConfig) -> ServerConfig {
