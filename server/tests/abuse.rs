@@ -16,7 +16,7 @@ use visavis_proto::{
     time::Timestamp,
     wire::{
         clock::Ping,
-        control::{self, Accept, Call, ClientMessage, StreamKind, StreamOffer, client, relay::Body},
+        control::{self, Accept, Call, ClientMessage, CloseCode, StreamKind, StreamOffer, client, relay::Body},
         datagram::Datagram,
         framing,
         media::{FrameHeader, HopHeader, Packet, References},
@@ -95,6 +95,28 @@ async fn attack(address: SocketAddr, device: Device, count: u32, stream: u32) {
             let message = framing::encode(&ClientMessage::new(1, body));
             drop(tokio::time::timeout(Duration::from_millis(1), client.send.write_all(&message)).await);
         }
+    }
+}
+
+#[tokio::test]
+async fn an_enrolled_device_gets_in_past_any_number_of_silent_strangers() {
+    // With places for a few of the strangers, and for one, where every address must prove itself.
+    for max_strangers in [16, 1] {
+        let people = [("Ann", account(11).key, vec![device(1).1])];
+        let config = RelayConfig { max_strangers, ..RelayConfig::default() };
+        let (relay, address) = relay(Arc::new(Memory::with_people(people)), config).await;
+        let mut silent = Vec::new();
+        for _ in 0..30 {
+            silent.push(Client::connect(address, &device(2)).await);
+        }
+        let ann = Client::enrolled(address, &device(1)).await;
+        assert_eq!(silent[0].closed().await, CloseCode::NotLoggedIn as u64);
+        // Whoever has logged in has a place that nobody takes.
+        for _ in 0..10 {
+            silent.push(Client::connect(address, &device(2)).await);
+        }
+        assert!(relay.is_online(device(1).1) && ann.connection.close_reason().is_none());
+        relay.drain().await;
     }
 }
 

@@ -98,6 +98,79 @@ impl Doors {
     }
 }
 
+/// One neighbourhood may have one in so many of the strangers' places.
+const NEIGHBOURHOOD_SHARE: usize = 4;
+
+/// The places of connections of which nobody has logged in yet. Each holds a `T`, by which its connection is ended.
+///
+/// An enrolled device is a stranger for the moment between its handshake and its Hello. Who is silent therefore makes
+/// room for who comes: the oldest first, and within a neighbourhood that has its share already.
+#[derive(Debug)]
+pub struct Strangers<T> {
+    places: BTreeMap<u64, Place<T>>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Place<T> {
+    neighbourhood: Neighbourhood,
+    said_hello: bool,
+    handle: T,
+}
+
+impl<T> Default for Strangers<T> {
+    fn default() -> Self {
+        Self { places: BTreeMap::new(), next: 0 }
+    }
+}
+
+impl<T> Strangers<T> {
+    /// Takes one of `most` places: its number, and who lost theirs for it. Nothing if nobody who has a place is silent.
+    pub fn enter(&mut self, from: IpAddr, most: usize, handle: T) -> Option<(u64, Option<T>)> {
+        let neighbourhood = Neighbourhood::from(from);
+        let near = self.places.values().filter(|place| place.neighbourhood == neighbourhood).count();
+        let evicted = if near >= (most / NEIGHBOURHOOD_SHARE).max(1) {
+            Some(self.evict(|place| place.neighbourhood == neighbourhood)?)
+        } else if self.places.len() >= most {
+            Some(self.evict(|_| true)?)
+        } else {
+            None
+        };
+        let number = self.next;
+        self.next += 1;
+        self.places.insert(number, Place { neighbourhood, said_hello: false, handle });
+        Some((number, evicted))
+    }
+
+    /// Somebody has said Hello.
+    pub fn said_hello(&mut self, number: u64) {
+        if let Some(place) = self.places.get_mut(&number) {
+            place.said_hello = true;
+        }
+    }
+
+    /// Somebody has logged in, or gone.
+    pub fn leave(&mut self, number: u64) {
+        self.places.remove(&number);
+    }
+
+    /// Places that are taken.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is no stranger.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    fn evict(&mut self, among: impl Fn(&Place<T>) -> bool) -> Option<T> {
+        let silent = self.places.iter().find(|(_, place)| !place.said_hello && among(place));
+        let number = silent.map(|(&number, _)| number)?;
+        self.places.remove(&number).map(|place| place.handle)
+    }
+}
+
 /// Passwords that may be tried for one name: whoever has forgotten theirs gives up before ten, and one each 10 s makes
 /// 3 million a year, which a password of a few random words outlasts.
 const PASSWORD_INTERVAL: Duration = Duration::from_secs(10);
@@ -165,6 +238,27 @@ mod tests {
         assert_eq!(tries(&mut guesses, start + Duration::from_secs(61)), 6);
         guesses.give_back([0xff; 32]);
         assert_eq!(tries(&mut guesses, start + Duration::from_secs(61)), 1);
+    }
+
+    #[test]
+    fn silent_strangers_make_room_the_oldest_first_and_each_place_has_its_share() {
+        let host = |net, host| IpAddr::from([203, 0, net, host]);
+        let mut strangers = Strangers::default();
+        assert_eq!(strangers.enter(host(1, 1), 8, 'a'), Some((0, None)));
+        assert_eq!(strangers.enter(host(1, 2), 8, 'b'), Some((1, None)));
+        // A quarter is taken: their own neighbours make room, unless they have said Hello.
+        strangers.said_hello(0);
+        assert_eq!(strangers.enter(host(1, 3), 8, 'c'), Some((2, Some('b'))));
+        strangers.said_hello(2);
+        assert_eq!(strangers.enter(host(1, 4), 8, 'd'), None);
+        for net in 2..8 {
+            assert!(strangers.enter(host(net, 1), 8, 'e').is_some_and(|(_, evicted)| evicted.is_none()));
+        }
+        // All are taken: the oldest silent one makes room, whoever it is.
+        assert_eq!(strangers.enter(host(99, 1), 8, 'f'), Some((9, Some('e'))));
+        assert_eq!(strangers.len(), 8);
+        strangers.leave(0);
+        assert_eq!(strangers.enter(host(1, 5), 8, 'g'), Some((10, None)));
     }
 
     #[test]

@@ -10,7 +10,6 @@ use tokio::{
 use tracing::{debug, info};
 use visavis_proto::{
     ids::DeviceKey,
-    time::Timestamp,
     wire::{
         control::{ClientMessage, CloseCode},
         framing,
@@ -25,7 +24,10 @@ use super::{
 };
 use crate::core::limits::Bucket;
 
-/// How long somebody may take to open the control stream and say who they are, password and all.
+/// How long somebody may take to open the control stream and say Hello, which every client does at once.
+const HELLO_TIME: Duration = Duration::from_secs(10);
+
+/// How long they may take from their handshake until they are logged in, password and all.
 const LOGIN_TIME: Duration = Duration::from_secs(300);
 
 /// How long the last words of a connection may take.
@@ -53,7 +55,7 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection, device: D
         let opened = tokio::select! {
             biased;
             _ = connection.closed() => return,
-            opened = timeout(LOGIN_TIME, connection.accept_bi()) => opened,
+            opened = timeout(HELLO_TIME, connection.accept_bi()) => opened,
         };
         let Ok(Ok((send, receive))) = opened else {
             return connection.close(code(CloseCode::NotLoggedIn), b"no control stream was opened");
@@ -111,7 +113,13 @@ async fn listen(shared: &Shared, connection: &Connection, mut receive: RecvStrea
         let chunk = if requests.is_logged_in() {
             receive.read_chunk(READ_BYTES, true).await
         } else {
-            match timeout(left(started, shared.clock.now()), receive.read_chunk(READ_BYTES, true)).await {
+            let time = if requests.is_silent() { HELLO_TIME } else { LOGIN_TIME };
+            match timeout(
+                time.saturating_sub(shared.clock.now().since(started)),
+                receive.read_chunk(READ_BYTES, true),
+            )
+            .await
+            {
                 Ok(chunk) => chunk,
                 Err(_) => return connection.close(code(CloseCode::NotLoggedIn), b"nobody logged in"),
             }
@@ -159,8 +167,4 @@ async fn pause(time: Duration) {
     if !time.is_zero() {
         tokio::time::sleep(time).await;
     }
-}
-
-fn left(started: Timestamp, now: Timestamp) -> Duration {
-    LOGIN_TIME.saturating_sub(now.since(started))
 }

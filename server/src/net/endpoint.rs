@@ -6,10 +6,20 @@ use std::{
 };
 
 use quinn::{Endpoint, Incoming};
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+    time::timeout,
+};
 use tracing::debug;
+use visavis_proto::wire::control::CloseCode;
 
-use super::{client, relay::Shared, tls};
+use super::{
+    client,
+    relay::{Shared, Stranger},
+    session::code,
+    tls,
+};
 
 /// A handshake over a bad satellite link with two losses still makes it.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -29,8 +39,8 @@ pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint, mut stop: wa
             incoming = endpoint.accept() => match incoming {
                 None => break,
                 Some(incoming) => {
-                    if let Some(time) = door(&shared, &incoming, endpoint.open_connections()) {
-                        clients.spawn(welcome(shared.clone(), incoming, time));
+                    if let Some(entry) = door(&shared, &incoming, endpoint.open_connections()) {
+                        clients.spawn(welcome(shared.clone(), incoming, entry));
                     }
                     else { turn_away(&shared, incoming); }
                 }
@@ -41,19 +51,29 @@ pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint, mut stop: wa
     while clients.join_next().await.is_some() {}
 }
 
-/// How long the handshake may take, or nothing if there is to be none. Charged before any cryptography.
-fn door(shared: &Shared, incoming: &Incoming, connections: usize) -> Option<Duration> {
+/// What a connection comes in with.
+struct Entry {
+    handshake_time: Duration,
+    stranger: Stranger,
+    evicted: oneshot::Receiver<()>,
+}
+
+/// A way in, or nothing if there is to be none. Charged before any cryptography.
+fn door(shared: &Shared, incoming: &Incoming, connections: usize) -> Option<Entry> {
     let now = shared.clock.now();
     let admitted =
         shared.doors.lock().unwrap_or_else(PoisonError::into_inner).admit(incoming.remote_address().ip(), now);
     if !admitted || connections >= shared.config.max_connections {
         return None;
     }
-    let strangers = shared.strangers();
-    if strangers >= shared.config.max_strangers {
+    let crowded = shared.strangers() * 2 > shared.config.max_strangers;
+    // In a crowd nobody takes another's place from an address that they may not have.
+    if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
         return None;
     }
-    Some(if strangers * 2 > shared.config.max_strangers { CROWDED_HANDSHAKE_TIME } else { HANDSHAKE_TIME })
+    let (stranger, evicted) = shared.stranger(incoming.remote_address().ip())?;
+    let handshake_time = if crowded { CROWDED_HANDSHAKE_TIME } else { HANDSHAKE_TIME };
+    Some(Entry { handshake_time, stranger, evicted })
 }
 
 /// Under pressure an address must prove that it is one before it costs a handshake; the rest is refused.
@@ -66,14 +86,27 @@ fn turn_away(shared: &Shared, incoming: Incoming) {
     }
 }
 
-async fn welcome(shared: Arc<Shared>, incoming: Incoming, time: Duration) {
+async fn welcome(shared: Arc<Shared>, incoming: Incoming, entry: Entry) {
+    let Entry { handshake_time, stranger, evicted } = entry;
     let address = incoming.remote_address();
-    let stranger = shared.stranger();
+    let evicted = async move {
+        // Who has logged in is a stranger no more, and is told nothing.
+        if evicted.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::pin!(evicted);
     let connecting = match incoming.accept() {
         Ok(connecting) => connecting,
         Err(error) => return debug!(%address, %error, "refused"),
     };
-    let connection = match timeout(time, connecting).await {
+    // Who has lost their place goes, also if they are through this very moment.
+    let handshake = tokio::select! {
+        biased;
+        () = &mut evicted => return debug!(%address, "made room for another stranger"),
+        handshake = timeout(handshake_time, connecting) => handshake,
+    };
+    let connection = match handshake {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return debug!(%address, %error, "the handshake failed"),
         Err(_) => return debug!(%address, "the handshake took too long"),
@@ -82,5 +115,16 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, time: Duration) {
         return debug!(%address, "no device key: the verifier should have refused it");
     };
     shared.stats.connections.add(1);
-    client::serve(shared, connection, device, stranger).await;
+    let ousted = async {
+        evicted.await;
+        connection.close(code(CloseCode::NotLoggedIn), b"made room for another stranger");
+        // The client's task notices, and tidies up.
+        std::future::pending::<()>().await;
+    };
+    // The client's task goes first: it ends whatever happens.
+    tokio::select! {
+        biased;
+        () = client::serve(shared, connection.clone(), device, stranger) => {}
+        () = ousted => {}
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::{
     io,
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -13,7 +13,7 @@ use std::{
 use quinn::{AsyncUdpSocket, Endpoint, Runtime, TokioRuntime};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     Clock,
-    core::limits::{Doors, Guesses},
+    core::limits::{Doors, Guesses, Strangers},
     db::{self, Note, Store},
     identity::Identity,
     opaque::Secrets,
@@ -115,15 +115,27 @@ pub(super) struct Shared {
     people: tokio::sync::Mutex<()>,
     next_session: AtomicU64,
     rearm: Notify,
-    strangers: Arc<AtomicUsize>,
+    strangers: Places,
 }
 
-/// A connection of which nobody has logged in yet; counted for as long as this lives.
-pub(super) struct Stranger(Arc<AtomicUsize>);
+type Places = Arc<Mutex<Strangers<oneshot::Sender<()>>>>;
+
+/// A connection of which nobody has logged in yet; it has a place for as long as this lives.
+pub(super) struct Stranger {
+    places: Places,
+    number: u64,
+}
+
+impl Stranger {
+    /// It has said Hello, and keeps its place until its time is over.
+    pub fn said_hello(&self) {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).said_hello(self.number);
+    }
+}
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).leave(self.number);
     }
 }
 
@@ -290,13 +302,20 @@ impl Shared {
         draw(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub fn stranger(&self) -> Stranger {
-        self.strangers.fetch_add(1, Relaxed);
-        Stranger(self.strangers.clone())
+    /// A place for a connection, if there is one, and what is told when another needs it more.
+    pub fn stranger(&self, from: IpAddr) -> Option<(Stranger, oneshot::Receiver<()>)> {
+        let (evict, evicted) = oneshot::channel();
+        let mut places = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (number, other) = places.enter(from, self.config.max_strangers, evict)?;
+        if let Some(other) = other {
+            // It may have gone by itself.
+            let _ = other.send(());
+        }
+        Some((Stranger { places: self.strangers.clone(), number }, evicted))
     }
 
     pub fn strangers(&self) -> usize {
-        self.strangers.load(Relaxed)
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     pub fn session_id(&self) -> u64 {

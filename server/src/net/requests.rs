@@ -88,6 +88,10 @@ impl Requests {
         matches!(self.state, State::In(_))
     }
 
+    pub const fn is_silent(&self) -> bool {
+        matches!(self.state, State::Silent)
+    }
+
     /// Answers one message; whether the conversation goes on.
     pub async fn handle(&mut self, message: ClientMessage) -> bool {
         let request = message.request;
@@ -125,6 +129,9 @@ impl Requests {
             (State::Silent, client::Body::Hello(hello)) => {
                 let agent: String = hello.agent.chars().filter(|c| !c.is_control()).take(60).collect();
                 info!(device = %self.device, address = %self.connection.remote_address(), agent, "hello");
+                if let Some(stranger) = &self.stranger {
+                    stranger.said_hello();
+                }
                 self.hello(request, hello.visiting).await
             }
             (State::Silent, _) => {
