@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, ensure};
 use visavis::stats::{
     collector::{Live, STAGES},
-    report::{Direction, Process as Cost, Report},
+    report::{Direction, Process as Cost, Report, Sent},
 };
 
 use crate::real::{Person, Process, Relay, now};
@@ -82,7 +82,10 @@ pub fn run(
     relay.stop()?;
 
     let [first, second] = reports.map(|path| read_report(&path));
-    let (mut report, other) = (first?, second?);
+    let (mut report, mut other) = (first?, second?);
+    // Each direction's pictures were counted by the other side before they left.
+    count_sent(&mut report.directions, other.sent.take());
+    count_sent(&mut other.directions, report.sent.take());
     // The person who accepted knows when; the other side's figure starts with the news of it.
     report.accept_to_first_picture_ms = other.accept_to_first_picture_ms;
     report.directions.extend(other.directions);
@@ -94,6 +97,14 @@ pub fn run(
     report.processes.extend(name(other.processes, CALLEE));
     report.processes.extend(relay_cost);
     Ok(Result { report })
+}
+
+fn count_sent(directions: &mut [Direction], sent: Option<Sent>) {
+    for direction in directions {
+        if let Some(sent) = &sent {
+            direction.count_sent(sent);
+        }
+    }
 }
 
 /// Passes live figures on until both sides have stopped giving any.
@@ -192,6 +203,7 @@ pub fn table(report: &Report) -> String {
         let causes: Vec<String> = d.frames.dropped.iter().map(|(cause, count)| format!("{cause} {count}")).collect();
         if causes.is_empty() { "none".to_owned() } else { causes.join(", ") }
     });
+    row("on their way at the end", &|d| d.frames.in_flight.to_string());
     row("mouth to ear p50 / p95, ms", &|d| {
         format!("{:.1} / {:.1}", d.audio.mouth_to_ear_ms.p50, d.audio.mouth_to_ear_ms.p95)
     });

@@ -7,7 +7,7 @@ use visavis_proto::time::Timestamp;
 
 use super::{
     record::{Drop, Fate, FrameRecord, Media, Note, Side},
-    report::{self, Age, Audio, Direction, Frames, Report, Spread, Stage, Stages},
+    report::{self, Age, Audio, Direction, Frames, Report, Sent, Spread, Stage, Stages},
 };
 
 /// A gap between two shown pictures above this is a freeze.
@@ -37,8 +37,17 @@ pub struct Collector {
     captures: Option<(u32, u32)>,
     frames: Option<(u32, u32)>,
     dropped: BTreeMap<Drop, u64>,
+    own: OwnPictures,
     blocks: AudioBlocks,
     window: Window,
+}
+
+/// Pictures of this device's camera: each has one record when it leaves or is given up.
+#[derive(Debug, Default)]
+struct OwnPictures {
+    captured: u64,
+    encoded: u64,
+    dropped: BTreeMap<Drop, u64>,
 }
 
 /// Blocks of sound by how they came to be.
@@ -97,6 +106,7 @@ impl Default for Collector {
             captures: None,
             frames: None,
             dropped: BTreeMap::new(),
+            own: OwnPictures::default(),
             blocks: AudioBlocks::default(),
             window: Window::default(),
         }
@@ -119,7 +129,9 @@ impl Collector {
                     self.mouth_to_ear.add_nanos(presented.saturating_sub(captured));
                 }
             }
-            (Side::Sender, _) => {}
+            (Side::Sender, Media::Video) => self.own.add(record),
+            // The report has no counts of sound blocks that were sent.
+            (Side::Sender, Media::Audio) => {}
         }
         match line {
             None => Ok(()),
@@ -204,7 +216,8 @@ impl Collector {
                 captured: span(self.captures),
                 encoded: span(self.frames),
                 shown: self.shown,
-                dropped: self.dropped.iter().map(|(&cause, &count)| (cause_name(cause), count)).collect(),
+                dropped: by_name(&self.dropped),
+                in_flight: 0,
             },
             audio: Audio {
                 mouth_to_ear_ms: Age {
@@ -222,6 +235,11 @@ impl Collector {
             seconds,
             accept_to_first_picture_ms: first.map(|(first, accepted)| first.since(accepted).as_secs_f64() * 1e3),
             directions: vec![direction],
+            sent: Some(Sent {
+                captured: self.own.captured,
+                encoded: self.own.encoded,
+                dropped: by_name(&self.own.dropped),
+            }),
             processes: vec![report::Process::this(process)],
         }
     }
@@ -280,6 +298,20 @@ impl Collector {
             self.age.add(shown.since(captured) + Duration::from_millis(millisecond));
         }
     }
+}
+
+impl OwnPictures {
+    fn add(&mut self, record: &FrameRecord) {
+        self.captured += 1;
+        self.encoded += u64::from(record.frame.is_some());
+        if let Fate::Dropped(cause) = record.fate {
+            *self.dropped.entry(cause).or_default() += 1;
+        }
+    }
+}
+
+fn by_name(dropped: &BTreeMap<Drop, u64>) -> BTreeMap<String, u64> {
+    dropped.iter().map(|(&cause, &count)| (cause_name(cause), count)).collect()
 }
 
 /// As it appears in the JSON.
@@ -368,6 +400,26 @@ mod tests {
         assert!((60.0..100.0).contains(&direction.age_ms.p50), "{:?}", direction.age_ms);
         assert!((400.0..500.0).contains(&direction.age_ms.p95), "{:?}", direction.age_ms);
         assert_eq!((direction.frames.captured, direction.frames.shown), (10, 10));
+    }
+
+    #[test]
+    fn a_senders_pictures_are_counted_by_what_became_of_them() {
+        let mut collector = Collector::default();
+        let sent = |frame, fate| FrameRecord { frame, ..FrameRecord::new(Side::Sender, Media::Video, fate) };
+        let records = [
+            sent(Some(0), Fate::Sent),
+            sent(None, Fate::Dropped(Drop::Replaced)),
+            sent(None, Fate::Dropped(Drop::Replaced)),
+            sent(Some(1), Fate::Dropped(Drop::SendBufferFull)),
+            FrameRecord::new(Side::Sender, Media::Audio, Fate::Sent),
+        ];
+        for record in &records {
+            collector.record(record, None).expect("no writer");
+        }
+        let report = collector.report(Timestamp::from_nanos(MS), "test");
+        let dropped = [("replaced".to_owned(), 2), ("send_buffer_full".to_owned(), 1)].into();
+        assert_eq!(report.sent, Some(Sent { captured: 4, encoded: 2, dropped }));
+        assert_eq!(report.directions[0].frames, Frames::default(), "what came is counted apart");
     }
 
     #[test]

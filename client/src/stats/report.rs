@@ -1,7 +1,8 @@
 //! The call report: one JSON form, versioned, written by `--report`.
 //!
-//! A client reports the direction it receives, for only the receiving end can tell a frame's delay; the demonstration
-//! and the bench put two such reports together. All delays are milliseconds between capture (the driver's hand-over;
+//! A client reports the direction it receives, for only the receiving end can tell a frame's delay, and under `sent`
+//! what became of its own pictures before they left; the demonstration and the bench put two such reports together with
+//! [`Direction::count_sent`]. All delays are milliseconds between capture (the driver's hand-over;
 //! for sound the first sample of a block) and hand-over to the sink, of shown frames.
 //!
 //! | field | meaning |
@@ -15,7 +16,10 @@
 //! | `age_ms` | now minus capture time of the picture on screen, sampled every millisecond |
 //! | `freeze_share` | share of the time spent in gaps of more than 200 ms between shown pictures |
 //! | `bitrate_bps` | sealed bits of shown frames, per second |
-//! | `frames.dropped` | count by cause |
+//! | `frames.captured`, `frames.encoded` | a client alone knows them from the first to the last that it heard of; put together, they are the sender's own counts |
+//! | `frames.dropped` | count by cause; put together, the sender's causes too |
+//! | `frames.in_flight` | put together only: sent, and neither shown nor given up when the call ended; `captured` = `shown` + all `dropped` + `in_flight` |
+//! | `sent` | a client's own report only: `captured` pictures of its camera that met their fate there during the call, those that were `encoded`, and those `dropped` before they left, by cause |
 //! | `mouth_to_ear_ms` | capture of a sample to its hand-over to the speaker, codec look-ahead included |
 //! | `concealed_share` | share of 10 ms blocks that were invented |
 
@@ -41,6 +45,9 @@ pub struct Report {
     pub accept_to_first_picture_ms: Option<f64>,
     /// One entry for each direction that is known.
     pub directions: Vec<Direction>,
+    /// This device's own pictures; absent where two reports were put together, and in reports of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Sent>,
     /// What it cost.
     pub processes: Vec<Process>,
 }
@@ -123,7 +130,8 @@ pub struct Stages {
 /// Frame counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Frames {
-    /// Captured at the sender, from the first to the last that was heard of.
+    /// Captured at the sender: from the first to the last that was heard of, or its own count after
+    /// [`Direction::count_sent`].
     pub captured: u64,
     /// Encoded at the sender, likewise.
     pub encoded: u64,
@@ -131,7 +139,53 @@ pub struct Frames {
     pub shown: u64,
     /// Not shown, by cause.
     pub dropped: BTreeMap<String, u64>,
+    /// On their way when the call ended; known after [`Direction::count_sent`], 0 before.
+    #[serde(default)]
+    pub in_flight: u64,
 }
+
+/// What became of a sender's pictures before they left it. Those that were still with its encoder when the call ended
+/// are not counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sent {
+    /// Captured while the call was live and the camera on.
+    pub captured: u64,
+    /// Encoded.
+    pub encoded: u64,
+    /// Did not leave, by cause.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+impl Direction {
+    /// Completes the receiver's view with its sender's counts. Afterwards `captured` = `shown` + all `dropped` +
+    /// `in_flight`.
+    pub fn count_sent(&mut self, sent: &Sent) {
+        let frames = &mut self.frames;
+        // What the sender dropped after encoding is a gap to the receiver, which has counted it as one of these.
+        let mut twice = sent.dropped.get(DROPPED_ENCODED).copied().unwrap_or(0);
+        for cause in GAP_CAUSES {
+            if let Some(count) = frames.dropped.get_mut(cause) {
+                let taken = twice.min(*count);
+                (twice, *count) = (twice - taken, *count - taken);
+            }
+        }
+        frames.dropped.retain(|_, count| *count > 0);
+        for (cause, count) in &sent.dropped {
+            *frames.dropped.entry(cause.clone()).or_default() += count;
+        }
+        let known = frames.shown + frames.dropped.values().sum::<u64>();
+        // Less than what is known of happens only if records found no room at the sender's collector.
+        frames.captured = sent.captured.max(known);
+        frames.encoded = sent.encoded;
+        frames.in_flight = frames.captured - known;
+    }
+}
+
+/// The sender's only cause after encoding.
+const DROPPED_ENCODED: &str = "send_buffer_full";
+
+/// What a receiver calls a frame that never came, the likeliest first.
+const GAP_CAUSES: [&str; 4] = ["lost", "reference_missing", "late", "overflow"];
 
 /// Sound figures.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -194,4 +248,71 @@ fn usage(pid: &str) -> Option<(Duration, u64)> {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some((Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND), kibibytes * 1_024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
+        counts.iter().map(|&(cause, count)| (cause.to_owned(), count)).collect()
+    }
+
+    fn direction(shown: u64, dropped: &[(&str, u64)]) -> Direction {
+        let nothing = Stage::default();
+        Direction {
+            from: "bob".into(),
+            to: "alice".into(),
+            frame_delay_ms: Spread::default(),
+            stages_ms: Stages {
+                encode: nothing,
+                send: nothing,
+                relay: nothing,
+                receive: nothing,
+                decode: nothing,
+                present: nothing,
+            },
+            age_ms: Age::default(),
+            fps_shown: 30.0,
+            freeze_share: 0.0,
+            longest_freeze_ms: 0.0,
+            bitrate_bps: 0.0,
+            frames: Frames { captured: shown, encoded: shown, shown, dropped: counts(dropped), in_flight: 0 },
+            audio: Audio::default(),
+        }
+    }
+
+    #[test]
+    fn every_captured_picture_is_shown_dropped_or_in_flight() {
+        // The receiver saw 4 gaps: 3 that the sender gave up after encoding and one that the network lost.
+        let mut both = direction(80, &[("lost", 4), ("late", 2)]);
+        let dropped = counts(&[("replaced", 5), ("no_budget", 6), ("send_buffer_full", 3)]);
+        both.count_sent(&Sent { captured: 100, encoded: 89, dropped });
+        let expected = Frames {
+            captured: 100,
+            encoded: 89,
+            shown: 80,
+            dropped: counts(&[("lost", 1), ("late", 2), ("replaced", 5), ("no_budget", 6), ("send_buffer_full", 3)]),
+            in_flight: 3,
+        };
+        assert_eq!(both.frames, expected);
+    }
+
+    #[test]
+    fn the_identity_holds_whatever_the_two_ends_counted() {
+        for (lost, given_up, captured) in [(0, 0, 90), (0, 2, 95), (5, 2, 100), (3, 7, 100), (9, 0, 10)] {
+            let mut both = direction(80, &[("reference_missing", lost), ("decode_failed", 1)]);
+            let dropped = counts(&[("send_buffer_full", given_up)]);
+            both.count_sent(&Sent { captured, encoded: captured, dropped });
+            let frames = both.frames;
+            let fates = frames.shown + frames.dropped.values().sum::<u64>() + frames.in_flight;
+            assert_eq!(frames.captured, fates, "{lost} {given_up} {captured}");
+        }
+    }
+
+    #[test]
+    fn a_report_of_before_the_senders_counts_is_read() {
+        let text = r#"{ "captured": 3, "encoded": 3, "shown": 3, "dropped": {} }"#;
+        assert_eq!(serde_json::from_str::<Frames>(text).expect("parses").in_flight, 0);
+    }
 }

@@ -95,7 +95,7 @@ pub struct DeviceList {
     /// Rises by one with every change.
     #[prost(uint64, tag = "1")]
     pub version: u64,
-    /// At most [`MAX_DEVICES`].
+    /// At most [`MAX_DEVICES`](super::MAX_DEVICES).
     #[prost(message, repeated, tag = "2")]
     pub devices: Vec<Device>,
 }

@@ -74,7 +74,7 @@ pub struct CallData {
     /// device it is from.
     #[prost(bytes = "vec", tag = "2")]
     pub device: Vec<u8>,
-    /// At most [`MAX_PAYLOAD_BYTES`].
+    /// At most [`MAX_PAYLOAD_BYTES`](super::MAX_PAYLOAD_BYTES).
     #[prost(bytes = "vec", tag = "3")]
     pub payload: Vec<u8>,
 }

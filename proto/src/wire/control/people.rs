@@ -14,7 +14,7 @@ pub struct HistoryQuery {
     /// Only calls that began before this Unix time in milliseconds; 0 for the newest.
     #[prost(uint64, tag = "1")]
     pub before_ms: u64,
-    /// At most this many, and [`MAX_PAGE`].
+    /// At most this many, and [`MAX_PAGE`](super::MAX_PAGE).
     #[prost(uint32, tag = "2")]
     pub limit: u32,
 }
@@ -42,7 +42,7 @@ pub struct Person {
 /// People, all but oneself.
 #[derive(Clone, PartialEq, Message)]
 pub struct People {
-    /// New or changed people; at most [`MAX_PAGE`].
+    /// New or changed people; at most [`MAX_PAGE`](super::MAX_PAGE).
     #[prost(message, repeated, tag = "1")]
     pub people: Vec<Person>,
     /// Names that are gone.
@@ -89,7 +89,7 @@ impl PastCall {
 /// A page of history, newest first.
 #[derive(Clone, PartialEq, Message)]
 pub struct History {
-    /// At most [`MAX_PAGE`].
+    /// At most [`MAX_PAGE`](super::MAX_PAGE).
     #[prost(message, repeated, tag = "1")]
     pub calls: Vec<PastCall>,
 }
