@@ -74,11 +74,13 @@ fn clips_that_cannot_be_used_are_refused_with_the_reason() {
     let frame = |header: &str| clip(header, &["FRAME\n"], 384);
     let mut truncated = clip(good, &["FRAME\n", "FRAME\n"], 384);
     truncated.pop();
-    let cases: [(Vec<u8>, &str); 24] = [
+    let cases: [(Vec<u8>, &str); 26] = [
         (Vec::new(), "does not begin with YUV4MPEG2"),
         (b"RIFF1234WAVE\n".to_vec(), "does not begin with YUV4MPEG2"),
         (b"YUV4MPEG2 W16 H16 F30:1".to_vec(), "does not end"),
-        (vec![b'Y'; 5000], "does not end"),
+        ([&b"YUV4MPEG2"[..], &[b' '; 5000]].concat(), "does not end"),
+        (vec![b'Y'; 5000], "does not begin with YUV4MPEG2"),
+        (b"a few words".to_vec(), "does not begin with YUV4MPEG2"),
         (frame("YUV4MPEG2 H16 F30:1\n"), "width"),
         (frame("YUV4MPEG2 W16 F30:1\n"), "height"),
         (frame("YUV4MPEG2 W16 H16\n"), "frame rate"),

@@ -107,7 +107,7 @@ fn a_link_that_is_wrong_is_refused() -> anyhow::Result<()> {
     tells(bob.try_join(&format!("{}&t=12", relay.link), PASSWORD, &[])?, &["cut or changed when it was copied"])?;
     tells(bob.try_join("https://example.org/", PASSWORD, &[])?, &["visavis://"])?;
     let named = bob.under_the_name("bo/b");
-    tells(named.try_join(&relay.link, PASSWORD, &[])?, &["letters, digits, spaces"])?;
+    tells(named.try_join(&relay.link, PASSWORD, &[])?, &["letters and digits of one script, spaces"])?;
     bob.join(&relay.link, &[])?;
     still_works(&alice)
 }
