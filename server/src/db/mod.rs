@@ -5,6 +5,7 @@
 
 use std::{future::Future, pin::Pin};
 
+pub use visavis_proto::wire::control::fold_name as fold;
 use visavis_proto::{
     ids::{AccountKey, CallId, DeviceKey},
     signal::relay_call::{PersonId, Record},
@@ -213,11 +214,6 @@ pub trait Store: Send + Sync + 'static {
 
     /// Closes what is open; nothing that was noted is lost.
     fn close(&self) -> Answer<'_, ()>;
-}
-
-/// Names are told apart without regard to case.
-pub fn fold(name: &str) -> String {
-    name.to_lowercase()
 }
 
 /// The form in which a token is kept.
