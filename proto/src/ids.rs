@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::hex;
+
 /// A call: 128 random bits drawn by the caller. Knowing it authorises nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub [u8; 16]);
@@ -64,14 +66,14 @@ macro_rules! byte_identifier {
 
             /// All of it in lower-case hexadecimal.
             pub fn to_hex(self) -> String {
-                self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+                hex::encode(&self.0)
             }
         }
 
         /// The first four bytes: enough to tell two apart in a log.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                hex::Hex(&self.0[..4]).fmt(f)
             }
         }
 

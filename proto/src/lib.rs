@@ -8,6 +8,7 @@
 //! | module | role |
 //! |---|---|
 //! | [`time`], [`units`], [`ids`] | the types every other module counts in |
+//! | [`hex`] | bytes as digits that a person copies |
 //! | [`wire`] | bytes to types and back, stateless |
 //! | [`media`] | frames to packets and back, reference gate, playout, loss accounting |
 //! | [`cc`] | per-hop feedback, pacing and the frame budget |
@@ -18,6 +19,7 @@
 
 pub mod cc;
 pub mod e2ee;
+pub mod hex;
 pub mod ids;
 pub mod media;
 pub mod signal;

@@ -12,6 +12,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
     sign::CertifiedKey,
 };
+use visavis_proto::hex::Hex;
 
 use crate::identity::Key;
 
@@ -138,16 +139,12 @@ impl ServerCertVerifier for Pinned {
 #[error(
     "the relay's key has changed: the link promises {}, the relay holds {}. Somebody may be in between, or the relay was \
      set up anew: ask its operator for the current link before you go on",
-    hex(expected),
-    hex(seen)
+    Hex(expected),
+    Hex(seen)
 )]
 pub struct WrongPin {
     /// From the link.
     pub expected: [u8; 32],
     /// From the relay.
     pub seen: [u8; 32],
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,7 +5,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::DEFAULT_PORT;
+use crate::{
+    DEFAULT_PORT,
+    hex::{self, Hex},
+};
 
 /// Bytes of an invite's token.
 pub const TOKEN_BYTES: usize = 16;
@@ -85,10 +88,10 @@ impl FromStr for Link {
         let (mut pin, mut token) = (None, None);
         for part in fragment.split('&').filter(|part| !part.is_empty()) {
             match part.strip_prefix("t=") {
-                Some(digits) => token = Some(from_hex(digits).ok_or(LinkError::Token)?),
+                Some(digits) => token = Some(hex::decode(digits).ok_or(LinkError::Token)?),
                 // Further parameters belong to later versions.
                 None if part.contains('=') => {}
-                None => pin = Some(from_hex(part).ok_or(LinkError::Pin)?),
+                None => pin = Some(hex::decode(part).ok_or(LinkError::Pin)?),
             }
         }
         Ok(Self { host: host.to_owned(), port, pin, token })
@@ -106,25 +109,13 @@ impl fmt::Display for Link {
             f.write_str("#")?;
         }
         if let Some(pin) = self.pin {
-            pin.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+            Hex(&pin).fmt(f)?;
         }
         if let Some(token) = self.token {
-            f.write_str("&t=")?;
-            token.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+            write!(f, "&t={}", Hex(&token))?;
         }
         Ok(())
     }
-}
-
-fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
-    if digits.len() != 2 * N || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut out = [0; N];
-    for (byte, pair) in out.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(out)
 }
 
 #[cfg(test)]
