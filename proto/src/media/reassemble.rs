@@ -12,16 +12,20 @@
 //!
 //! Drain [`Reassembler::poll_frame`] and [`Reassembler::poll_loss`] after every input.
 
+mod loss;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
+use self::loss::{Reports, frame_number};
 use crate::{
-    ids::FrameNumber,
     time::Timestamp,
     wire::media::{FrameHeader, MAX_FRAME_BYTES, MAX_PACKETS, Packet, RelayStamp},
 };
+
+pub use self::loss::{LossCause, LostFrames};
 
 /// How far behind the newest frame one may still be undecided, in frame numbers. More than a second of video.
 const WINDOW: u64 = 64;
@@ -29,9 +33,6 @@ const WINDOW: u64 = 64;
 /// How many fates are remembered, to resolve references: 34 s at 30 frames per second, longer than a sender keeps a
 /// long-term reference without marking a new one.
 const HISTORY: usize = 1_024;
-
-/// Most loss reports kept for somebody who does not fetch them; beyond it the oldest is dropped and counted.
-const MAX_REPORTS: usize = 256;
 
 /// Limits and patience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,35 +99,6 @@ pub struct ReceivedFrame {
     pub retransmitted: u32,
 }
 
-/// Why a frame was given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LossCause {
-    /// Some or all of it did not come in time.
-    Lost,
-    /// This hop's sender said that it dropped it.
-    DroppedByHop,
-    /// Some of it came, but a later frame was delivered first.
-    Late,
-    /// It needs, perhaps through others, this frame, which is gone.
-    ReferenceMissing(FrameNumber),
-    /// Too much was in flight.
-    Overflow,
-}
-
-/// A range of frames, each given up once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LostFrames {
-    /// The first frame.
-    pub first: FrameNumber,
-    /// The last frame.
-    pub last: FrameNumber,
-    /// Why, for all of them.
-    pub cause: LossCause,
-    /// Later frames are known to need them: their headers say so, or a later frame does. Frames of which nothing came
-    /// are not known to be needed until a [`LossCause::ReferenceMissing`] names them.
-    pub needed: bool,
-}
-
 /// Counts since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
@@ -167,7 +139,7 @@ pub struct Reassembler {
     /// Frames whose slot is in flight.
     frames: BTreeMap<u64, Partial>,
     bytes: usize,
-    losses: VecDeque<LostFrames>,
+    losses: Reports,
     stats: Stats,
 }
 
@@ -207,7 +179,7 @@ impl Reassembler {
             floor: 0,
             frames: BTreeMap::new(),
             bytes: 0,
-            losses: VecDeque::new(),
+            losses: Reports::default(),
             stats: Stats::default(),
         }
     }
@@ -277,12 +249,12 @@ impl Reassembler {
 
     /// The next frames that were given up. Ranges come in the order of giving up, and do not overlap.
     pub fn poll_loss(&mut self) -> Option<LostFrames> {
-        self.losses.pop_front()
+        self.losses.pop()
     }
 
     /// Counts since the start.
     pub const fn stats(&self) -> Stats {
-        self.stats
+        Stats { reports_dropped: self.losses.dropped(), ..self.stats }
     }
 
     /// Frames in flight and their bytes.
@@ -393,7 +365,7 @@ impl Reassembler {
         let settled = number.saturating_sub(WINDOW);
         (self.floor..end.min(settled)).for_each(|earlier| self.give_up(earlier, LossCause::Lost, true));
         if end < settled {
-            self.report(end, settled - 1, LossCause::Lost, false);
+            self.losses.add(end, settled - 1, LossCause::Lost, false);
             self.stats.lost += settled - end;
             if settled - end >= HISTORY as u64 {
                 self.slots.clear();
@@ -459,22 +431,7 @@ impl Reassembler {
         };
         *counter += 1;
         self.set(number, Slot::Gone(root));
-        self.report(number, number, cause, needed);
-    }
-
-    fn report(&mut self, first: u64, last: u64, cause: LossCause, needed: bool) {
-        let (first, last) = (frame_number(first), frame_number(last));
-        if let Some(open) = self.losses.back_mut()
-            && (open.last.next(), open.cause, open.needed) == (first, cause, needed)
-        {
-            open.last = last;
-            return;
-        }
-        if self.losses.len() == MAX_REPORTS {
-            self.losses.pop_front();
-            self.stats.reports_dropped += 1;
-        }
-        self.losses.push_back(LostFrames { first, last, cause, needed });
+        self.losses.add(number, number, cause, needed);
     }
 
     /// When an undecided frame is given up.
@@ -521,10 +478,6 @@ impl Reassembler {
 fn needs(header: &FrameHeader) -> impl Iterator<Item = u64> + '_ {
     let referred = (!header.key).then(|| header.referred());
     referred.into_iter().flatten().map(|number| u64::from(number.unwrap_or(header.number).0))
-}
-
-fn frame_number(number: u64) -> FrameNumber {
-    FrameNumber(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    ids::StreamId,
+    ids::{FrameNumber, StreamId},
     media::packetise,
     wire::media::{HopHeader, References},
 };
