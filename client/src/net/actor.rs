@@ -6,7 +6,11 @@
 //! timers, reconnection ---------/                          \-> records
 //! ```
 //!
-//! Decisions are the state machines'; this file moves bytes, keeps time and reconnects.
+//! Decisions are the state machines'; this file moves bytes and keeps time. What becomes of calls is in `calls`, what
+//! happens without a connection in `reconnect`.
+
+mod calls;
+mod reconnect;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,14 +19,13 @@ use quinn::{Connection, Endpoint};
 use tokio::sync::{mpsc, oneshot};
 use visavis_proto::{
     ids::CallId,
-    media::gate::RecoveryRequest,
     signal::{
         call::{Calls, Event as CallEvent},
         clock::ClockSync,
     },
     time::Timestamp,
     wire::{
-        control::{self, RelayMessage, client, fold_name, peer, relay},
+        control::{self, RelayMessage, client, peer, relay},
         datagram::Datagram,
         feedback::Feedback,
     },
@@ -32,9 +35,9 @@ use super::{
     control::Error as ControlError,
     media::Media,
     online::{Online, dismissed, has_room, send},
-    session::{self, Dial, Session},
+    session::{Dial, Session},
 };
-use crate::{clock::Clock, net::media::Ports, pipeline::send::CAMERA, stats::record::Note};
+use crate::{clock::Clock, net::media::Ports};
 
 /// Commands on their way to the network thread; a person cannot give more at once.
 pub const COMMANDS: usize = 32;
@@ -48,15 +51,6 @@ const EARLY_DATAGRAMS: usize = 128;
 
 /// Without a packet for this long in a call, a person is told that the connection is being waited for.
 const SILENT_AFTER: Duration = Duration::from_secs(2);
-
-/// Waits between two attempts to reach the relay again: quick at first, for a network that just changed.
-const RECONNECT_AFTER: [Duration; 5] = [
-    Duration::from_millis(100),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(5),
-];
 
 /// What a person, or a program in their place, asks for.
 #[derive(Debug)]
@@ -202,74 +196,6 @@ impl Actor {
                     session = self.reconnect().await;
                 }
             }
-        }
-    }
-
-    /// Tries again and again; answers `None` when told to stop or refused for good.
-    async fn reconnect(&mut self) -> Option<Session> {
-        for attempt in 0usize.. {
-            let wait = RECONNECT_AFTER[attempt.min(RECONNECT_AFTER.len() - 1)];
-            let dial = self.dial.clone();
-            let connecting = async move {
-                tokio::time::sleep(wait).await;
-                session::connect(&dial).await
-            };
-            tokio::pin!(connecting);
-            let result = loop {
-                let grace = self.calls.poll_timeout().map(|at| self.clock.instant(at));
-                tokio::select! {
-                    biased; // a person's command is obeyed before a connection is made
-                    command = self.commands.recv() => match command {
-                        None | Some(Command::Stop) => {
-                            self.end_everything();
-                            return None;
-                        }
-                        Some(command) => self.handle_offline(command),
-                    },
-                    result = &mut connecting => break result,
-                    () = sleep_until(grace) => {
-                        self.calls.handle_timeout(self.clock.now());
-                        self.drain_calls();
-                    }
-                }
-            };
-            match result {
-                Ok(session) => {
-                    self.clocks.reset();
-                    self.last_heard = self.clock.now();
-                    self.calls.reconnected();
-                    self.tell(Event::Reconnected);
-                    return Some(session);
-                }
-                Err(error) if is_final(&error) => {
-                    self.tell(Event::Refused(error.to_string()));
-                    self.end_everything();
-                    return None;
-                }
-                Err(error) => tracing::debug!(%error, attempt, "the relay cannot be reached yet"),
-            }
-        }
-        None
-    }
-
-    /// Only what needs no relay is obeyed without one.
-    fn handle_offline(&mut self, command: Command) {
-        match command {
-            Command::End(call) => {
-                self.calls.end(call);
-                self.drain_calls();
-            }
-            Command::Call { callee, call, .. } => self.tell(Event::Call(CallEvent::Ended {
-                call,
-                peer: callee,
-                reason: control::EndReason::RelayLost,
-                missed: false,
-            })),
-            Command::Ask(_, answer) => {
-                // Whoever asked may have stopped waiting.
-                let _ = answer.send(Err(ControlError::Lost("there is no connection to the relay just now".into())));
-            }
-            Command::Accept { .. } | Command::MediaState(_) | Command::Rebind | Command::Stop => {}
         }
     }
 
@@ -428,45 +354,10 @@ impl Actor {
         }
     }
 
-    fn call(&mut self, call: CallId, callee: String, ports: Ports) {
-        let ended = |reason| Event::Call(CallEvent::Ended { call, peer: callee.clone(), reason, missed: false });
-        let wanted = fold_name(&callee);
-        let rings_here = self.ringing.iter().find(|(_, caller)| fold_name(caller) == wanted);
-        if let Some(theirs) = rings_here.map(|(&theirs, _)| theirs) {
-            // Whoever calls somebody who is calling them wants to talk to them: the relay does the same under glare.
-            self.tell(ended(control::EndReason::Merged));
-            return self.accept(theirs, ports);
-        }
-        match self.calls.call(call, &callee, ports.offers.clone(), Vec::new()) {
-            Ok(()) => drop(self.waiting.insert(call, (ports, None))),
-            Err(error) => {
-                tracing::info!(%error, "not called");
-                self.tell(ended(control::EndReason::AlreadyInCall));
-            }
-        }
-    }
-
-    fn accept(&mut self, call: CallId, ports: Ports) {
-        match self.calls.accept(call, ports.offers.clone(), Vec::new()) {
-            Ok(()) => drop(self.waiting.insert(call, (ports, Some(self.clock.now())))),
-            Err(error) => tracing::info!(%error, "not accepted"),
-        }
-    }
-
     fn send_frame(&mut self, frame: crate::pipeline::send::EncodedFrame) {
         if let Some(media) = &mut self.media {
             media.uplink.handle_frame(frame, &self.clocks);
         }
-    }
-
-    fn ask_for_recovery(&mut self, request: RecoveryRequest) {
-        let Some(media) = &self.media else { return };
-        let plea = control::Recover {
-            index: u32::from(CAMERA),
-            last_decoded: request.last_decoded.map(|number| number.0),
-            first_missing: request.first_missing.0,
-        };
-        self.calls.say(media.call, None, &control::PeerMessage { body: Some(peer::Body::Recover(plea)) });
     }
 
     /// Hands the connection every datagram that may leave now.
@@ -500,88 +391,6 @@ impl Actor {
         true
     }
 
-    /// Acts on the calls' events and passes them on.
-    fn drain_calls(&mut self) {
-        while let Some(event) = self.calls.poll_event() {
-            match &event {
-                CallEvent::Incoming { call, caller, .. } => drop(self.ringing.insert(*call, caller.clone())),
-                CallEvent::Connected(connected) => {
-                    self.ringing.remove(&connected.call);
-                    self.go_live(connected);
-                }
-                CallEvent::Ended { call, .. } => {
-                    self.ringing.remove(call);
-                    self.finish(*call);
-                }
-                CallEvent::Peer { message: control::PeerMessage { body: Some(peer::Body::Recover(_)) }, .. } => {
-                    if let Some(media) = &self.media {
-                        media.ports.control.want_keyframe();
-                    }
-                    continue;
-                }
-                CallEvent::FramesDropped(dropped) => {
-                    // Up to a hundred a second while the other side is silent: for the encoder, not for a person.
-                    if let Some(media) = &self.media {
-                        media.handle_dropped(dropped);
-                    }
-                    continue;
-                }
-                CallEvent::PeerSilent { silent, .. } => {
-                    if let Some(media) = &mut self.media {
-                        media.handle_silence(*silent);
-                    }
-                }
-                _ => {}
-            }
-            self.tell(Event::Call(event));
-        }
-    }
-
-    fn go_live(&mut self, connected: &visavis_proto::signal::call::Connected) {
-        let now = self.clock.now();
-        if connected.resumed && self.media.is_some() {
-            return;
-        }
-        // After a glare the ports were given for the call that did not survive.
-        let waiting =
-            self.waiting.remove(&connected.call).or_else(|| self.waiting.pop_first().map(|(_, found)| found));
-        let Some((ports, accepted)) = waiting else { return };
-        ports.stats.note(Note::Live {
-            me: self.name.clone(),
-            peer: connected.peer.clone(),
-            accepted: accepted.unwrap_or(now),
-            at: now,
-        });
-        let mut media = Media::new(connected, ports, now);
-        for (at, bytes) in std::mem::take(&mut self.early) {
-            if let Ok(Datagram::Media(packet)) = Datagram::decode(&bytes) {
-                media.handle_packet(&packet, &self.clocks, at);
-            }
-        }
-        self.media = Some(media);
-    }
-
-    fn finish(&mut self, call: CallId) {
-        self.early.clear();
-        if let Some(media) = self.media.take_if(|media| media.call == call) {
-            media.finish(self.clock.now());
-        }
-        // Under glare the ports of the call that is given up serve the one that survives.
-        if self.calls.is_idle() {
-            self.waiting.clear();
-        }
-        if self.media.is_none() && self.silent {
-            self.silent = false;
-        }
-    }
-
-    fn end_everything(&mut self) {
-        for call in self.calls.ids() {
-            self.calls.end(call);
-        }
-        self.drain_calls();
-    }
-
     fn heard(&mut self, now: Timestamp) {
         self.last_heard = now;
         if std::mem::take(&mut self.silent) {
@@ -609,15 +418,6 @@ impl Actor {
     }
 }
 
-/// Whether trying again is of no use until a person has done something.
-fn is_final(error: &session::Error) -> bool {
-    match error {
-        session::Error::NotEnrolled(_) | session::Error::WrongPin(_) => true,
-        session::Error::Control(error) => error.code() == Some(control::ErrorCode::Disabled),
-        _ => false,
-    }
-}
-
 /// How long to wait for room: the runtime's timers tick once a millisecond.
 const FULL_WAIT: Duration = Duration::from_millis(1);
 
@@ -628,13 +428,6 @@ const FIRST_REQUEST: u32 = 1_000;
 async fn receive<T>(queue: Option<&mut mpsc::Receiver<T>>) -> Option<T> {
     match queue {
         Some(queue) => queue.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(at: Option<tokio::time::Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }
