@@ -313,7 +313,8 @@ impl Calls {
         let Ok(id) = CallId::try_from(&state.call[..]) else { return };
         let Some(position) = self.calls.iter().position(|known| known.id == id) else { return };
         match state.ended() {
-            EndReason::Unspecified => {
+            // An end that this version does not know is an end all the same.
+            EndReason::Unspecified if state.ended == 0 => {
                 self.events.push_back(Event::RingingOut { call: id, devices: state.ringing_devices });
             }
             EndReason::Merged if self.calls[position].state == State::RingingOut => {

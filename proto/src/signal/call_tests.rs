@@ -138,6 +138,7 @@ fn a_ring_that_nobody_answered_is_missed_and_a_declined_one_is_not() {
         (EndReason::Cancelled, true),
         (EndReason::TimedOut, true),
         (EndReason::CallerLost, true),
+        (EndReason::PeerRevoked, true),
         (EndReason::AnsweredElsewhere, false),
         (EndReason::DeclinedElsewhere, false),
     ] {
@@ -147,6 +148,17 @@ fn a_ring_that_nobody_answered_is_missed_and_a_declined_one_is_not() {
         let Some(Event::Ended { missed: told, .. }) = events(&mut calls).pop() else { panic!("ended") };
         assert_eq!(told, missed, "{reason:?}");
     }
+}
+
+#[test]
+fn an_end_of_a_kind_that_this_version_does_not_know_ends_the_call() {
+    let mut calls = Calls::default();
+    calls.handle(&incoming(THEIRS));
+    let state = control::CallState { call: THEIRS.to_vec(), ended: 1_000, ..Default::default() };
+    calls.handle(&relay::Body::CallState(state));
+    let last = events(&mut calls).pop();
+    assert!(matches!(last, Some(Event::Ended { reason: EndReason::Unspecified, .. })), "{last:?}");
+    assert_eq!(calls.state(THEIRS), None);
 }
 
 /// Every sequence of six inputs, from the person and from a relay that may say anything: a call is live only if this

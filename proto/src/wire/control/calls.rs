@@ -148,8 +148,13 @@ pub enum EndReason {
     Yourself = 15,
     /// This person's other device is in a call already.
     AlreadyInCall = 16,
-    /// The connection to the relay was lost for longer than the grace; never sent, only concluded.
+    /// The connection to the relay was lost for longer than the grace: never sent, only concluded. In the history: the
+    /// relay was stopped without warning while the call was live.
     RelayLost = 17,
+    /// This device may not use the relay any more: it was removed from its account, or its person was disabled.
+    Revoked = 18,
+    /// The same, of the other person's device.
+    PeerRevoked = 19,
 }
 
 /// A call's news.
