@@ -40,11 +40,14 @@ pub fn ended(reason: EndReason, peer: &str) -> (String, Outcome) {
             lost,
         ),
         EndReason::Revoked => (
-            "This device was shut out of the relay, which ended the call: ask its operator, or join it again.".to_owned(),
+            "This device was shut out of the relay, which ended the call: ask its operator, or join it again."
+                .to_owned(),
             lost,
         ),
         EndReason::PeerRevoked => (
-            format!("{peer} was shut out of the relay, which ended the call: ask {peer} or the relay's operator why."),
+            format!(
+                "{peer} was shut out of the relay, which ended the call: ask {peer} or the relay's operator why."
+            ),
             lost,
         ),
         EndReason::Unspecified => ("The call ended.".to_owned(), lost),
