@@ -10,6 +10,7 @@
 //!
 //! Nothing here is global: any number of clients live in one process. [`pipeline`] is the map of the media's way.
 
+pub mod app;
 pub mod call;
 pub mod capture;
 pub mod chan;
@@ -22,6 +23,7 @@ pub mod opaque;
 pub mod pipeline;
 pub mod playback;
 pub mod profile;
+pub mod sentence;
 pub mod stats;
 pub mod thread;
 

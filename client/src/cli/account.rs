@@ -24,7 +24,7 @@ pub struct HistoryArguments {
 pub async fn history(folder: &Path, arguments: HistoryArguments) -> anyhow::Result<Outcome> {
     let clock = Clock::system();
     let (client, _events) = visit(folder, clock).await?;
-    let mut calls = client.history(0, arguments.limit).await?;
+    let mut calls = client.queries().history(0, arguments.limit).await?;
     calls.retain(|call| !arguments.missed || call.missed());
     if calls.is_empty() {
         println!("No calls yet.");
@@ -40,7 +40,7 @@ pub async fn devices(folder: &Path) -> anyhow::Result<Outcome> {
     let profile = Profile::load(folder)?;
     let (account, own) = (profile.account, profile.device.device());
     let (client, _events) = visit(folder, Clock::system()).await?;
-    let devices = client.devices().await?;
+    let devices = client.queries().devices().await?;
     let list = identity::verify_devices(account, &devices.devices.unwrap_or_default())?;
     for device in &list.devices {
         let key = DeviceKey::try_from(&device.key[..]).map(|key| key.to_string()).unwrap_or_default();

@@ -5,11 +5,12 @@ use std::path::Path;
 use tokio::sync::mpsc;
 use visavis_proto::{ids::CallId, signal::call::Event as CallEvent};
 
-use super::{Outcome, connect, media, sentence, talk};
+use super::{Outcome, connect, media, talk};
 use crate::{
     client::{Client, Events},
     clock::Clock,
     net::actor::Event,
+    sentence,
 };
 
 #[derive(Debug, clap::Args)]

@@ -9,7 +9,6 @@ mod call;
 mod join;
 mod media;
 mod people;
-mod sentence;
 mod talk;
 
 use std::{
@@ -26,6 +25,7 @@ use crate::{
     client::{Client, Events},
     clock::Clock,
     profile::{self, Profile},
+    sentence::Outcome,
 };
 
 pub use talk::describe as describe_live;
@@ -62,14 +62,6 @@ enum Command {
     Devices,
     /// Show who this device is, and where.
     Whoami,
-}
-
-/// How a command ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Done,
-    NotTaken,
-    Lost,
 }
 
 /// Runs the command line of this process.

@@ -22,7 +22,7 @@ pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome>
     let clock = Clock::system();
     let (client, mut events) = visit(folder, clock).await?;
     let mut people = BTreeMap::new();
-    let first = client.people().await?;
+    let first = client.queries().people().await?;
     let mut more = first.more;
     merge(&mut people, first);
     while more {
@@ -64,7 +64,7 @@ async fn watch(client: &Client, events: &mut Events, clock: Clock) -> anyhow::Re
                 Some(Event::Disconnected(_)) => println!("(no connection to the relay: trying again)"),
                 Some(Event::Reconnected) => {
                     println!("(connected again)");
-                    for person in &client.people().await?.people {
+                    for person in &client.queries().people().await?.people {
                         println!("{}", describe(person, clock.now().as_millis()));
                     }
                 }

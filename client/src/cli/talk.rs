@@ -12,11 +12,11 @@ use visavis_proto::{
 use super::{
     Outcome,
     media::{self, Rest},
-    sentence,
 };
 use crate::{
     client::{Client, Events},
     net::actor::Event,
+    sentence,
     stats::collector::{Live, STAGES},
 };
 

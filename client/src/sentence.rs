@@ -2,7 +2,16 @@
 
 use visavis_proto::wire::control::EndReason;
 
-use super::Outcome;
+/// How something ended, as a program sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Well.
+    Done,
+    /// The call was not taken.
+    NotTaken,
+    /// The call was lost.
+    Lost,
+}
 
 /// One plain sentence, and how a program should see it.
 pub fn ended(reason: EndReason, peer: &str) -> (String, Outcome) {
