@@ -26,6 +26,7 @@ pub mod profile;
 pub mod sentence;
 pub mod stats;
 pub mod thread;
+pub mod ui;
 
 /// Name and version, as told to the relay.
 pub const AGENT: &str = concat!("visavis/", env!("CARGO_PKG_VERSION"));
