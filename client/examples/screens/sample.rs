@@ -116,7 +116,10 @@ fn somebody(spot: &Spot, [red, green, blue]: [u8; 3], skin: [u8; 3]) -> Shape {
     let unit = rect.height() / 10.0;
     let middle = rect.center();
     let skin = Color32::from_rgb(skin[0], skin[1], skin[2]);
-    let shirt = Rect::from_center_size(pos2(middle.x, rect.bottom()), egui::vec2(unit * 7.0, unit * 5.0));
+    let shirt = Rect::from_min_max(
+        pos2(middle.x - unit * 3.4, rect.bottom() - unit * 2.4),
+        pos2(middle.x + unit * 3.4, rect.bottom()),
+    );
     Shape::Vec(vec![
         Shape::mesh(room),
         Shape::rect_filled(shirt, unit * 1.6, Color32::from_rgb(0x25, 0x2A, 0x38)),

@@ -102,10 +102,9 @@ pub fn paint(painter: &Painter, icon: Icon, rect: Rect, color: Color32) {
             pen.block(12.0, 11.5, 18.5, 17.0, 1.5);
         }
         Icon::Devices => {
-            for (y, knob) in [(6.0, 15.0), (12.0, 8.0), (18.0, 14.0)] {
-                pen.line(&[(4.0, y), (knob - 2.4, y)]);
-                pen.line(&[(knob + 2.4, y), (20.0, y)]);
-                pen.ring(knob, y, 2.4);
+            for (y, knob) in [(5.5, 15.5), (12.0, 8.0), (18.5, 13.5)] {
+                pen.line(&[(3.5, y), (20.5, y)]);
+                pen.dot(knob, y, 2.8);
             }
         }
         Icon::More => [5.0, 12.0, 19.0].into_iter().for_each(|x| pen.dot(x, 12.0, 1.9)),

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use egui::{
-    Align2, Color32, CursorIcon, Key, Modifiers, Rect, RichText, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo,
-    WidgetType, pos2, vec2,
+    Align2, Color32, CursorIcon, Event, Key, Modifiers, Rect, RichText, Sense, Stroke, StrokeKind, Ui, Vec2,
+    WidgetInfo, WidgetType, pos2, vec2,
 };
 
 use super::{Outcome, Picture, Spot, View, controls, people, pressed, stats};
@@ -96,9 +96,7 @@ fn keys(ui: &Ui, view: &View<'_>, call: &Call, local: &mut Local, outcome: &mut 
 /// Whether the controls are seen: while somebody moves, and always where there is no picture to see instead.
 fn awake(ui: &Ui, view: &View<'_>, local: &mut Local) -> bool {
     let now = ui.input(|input| input.time);
-    let used = ui.input(|input| {
-        input.pointer.delta() != Vec2::ZERO || input.pointer.any_down() || !input.keys_down.is_empty()
-    });
+    let used = ui.input(|input| input.pointer.any_down() || input.events.iter().any(is_use));
     if used || local.active_s == 0.0 {
         local.active_s = now;
     }
@@ -110,6 +108,18 @@ fn awake(ui: &Ui, view: &View<'_>, local: &mut Local) -> bool {
         ui.request_repaint_after(Duration::from_secs_f64(left));
     }
     left > 0.0
+}
+
+/// Somebody is there. The pointer's first motion into the window counts, which has no distance.
+const fn is_use(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::PointerMoved(_)
+            | Event::PointerButton { .. }
+            | Event::MouseWheel { .. }
+            | Event::Key { .. }
+            | Event::Text(_)
+    )
 }
 
 /// The other's picture, or who they are and why there is none.
@@ -146,7 +156,7 @@ fn remote(ui: &mut Ui, view: &View<'_>, call: &Call, outcome: &mut Outcome) {
 /// One's own picture in its corner; it can be dragged to another.
 fn self_view(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local, share: f32, outcome: &mut Outcome) {
     let whole = ui.max_rect();
-    let width = (whole.width() * 0.2).clamp(112.0, 264.0);
+    let width = (whole.width() * 0.2).clamp(144.0, 264.0);
     let size = vec2(width, (width * 9.0 / 16.0).round());
     // The controls push it aside while they are there.
     let room = Rect::from_min_max(
@@ -208,10 +218,10 @@ fn self_view(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local, share
 
 fn placeholder(ui: &Ui, rect: Rect, sentence: &str) {
     let palette = theme::palette(ui.style());
-    let text = ui.painter().layout(sentence.to_owned(), theme::regular(12.0), palette.weak, rect.width() - 16.0);
+    let text = widgets::centered(ui, sentence, theme::regular(12.0), rect.width() - 16.0);
     let icon = Rect::from_center_size(rect.center() - vec2(0.0, text.size().y / 2.0 + 4.0), Vec2::splat(22.0));
     icons::paint(ui.painter(), Icon::CameraOff, icon, palette.weak);
-    let at = pos2(rect.center().x - text.size().x / 2.0, icon.bottom() + 5.0);
+    let at = pos2(rect.center().x, icon.bottom() + 5.0);
     ui.painter().with_clip_rect(rect.shrink(4.0)).galley(at, text, palette.weak);
 }
 

@@ -33,7 +33,10 @@ const NARROW: f32 = 620.0;
 
 /// Who, since when, and how well.
 pub(super) fn top(ui: &mut Ui, view: &View<'_>, call: &Call, share: f32) {
-    let quality = quality::of(call, &view.state.connection);
+    let mut quality = quality::of(call, &view.state.connection);
+    if !call.is_live() {
+        "Setting up the call".clone_into(&mut quality.cause);
+    }
     let timer = match call.phase {
         Phase::Live(since) => times::timer(view.now.since(since).as_secs()),
         _ => "Connecting …".to_owned(),
@@ -216,7 +219,7 @@ fn items(view: &View<'_>, local: &Local) -> [Item; 5] {
 
 fn more(ui: &Ui, button: &Response, view: &View<'_>, local: &mut Local, outcome: &mut Outcome) {
     let style = ui.style().clone();
-    Popup::menu(button).width(260.0).gap(14.0).show(|ui| {
+    Popup::menu(button).width(280.0).gap(14.0).frame(menu_frame(&style)).show(|ui| {
         ui.set_style(style);
         ui.spacing_mut().item_spacing.y = 2.0;
         for item in items(view, local) {
@@ -227,20 +230,25 @@ fn more(ui: &Ui, button: &Response, view: &View<'_>, local: &mut Local, outcome:
     });
 }
 
+/// In the colours of the call, whatever those of the window are.
+fn menu_frame(style: &egui::Style) -> egui::Frame {
+    egui::Frame::menu(style).inner_margin(Margin::same(10))
+}
+
 /// Which camera, microphone and speaker, without leaving the call.
 fn devices(ui: &Ui, button: &Response, view: &View<'_>, outcome: &mut Outcome) {
     let style = ui.style().clone();
     let palette = theme::palette(&style);
-    let frame = egui::Frame::menu(&style).fill(palette.raised).inner_margin(Margin::same(10));
     Popup::menu(button)
         .width(300.0)
         .gap(14.0)
-        .frame(frame)
+        .frame(menu_frame(&style))
         .close_behavior(PopupCloseBehavior::CloseOnClickOutside)
         .show(|ui| {
             ui.set_style(style);
             ui.spacing_mut().item_spacing.y = 2.0;
-            ScrollArea::vertical().max_height((ui.ctx().content_rect().height() - 160.0).max(120.0)).show(ui, |ui| {
+            let height = (ui.ctx().content_rect().height() - 160.0).max(120.0);
+            ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
                 let (settings, devices) = (view.settings, view.devices);
                 type Pick = fn(&mut Settings, Option<String>);
                 let lists: [(&str, &[Device], &Option<String>, &str, Pick); 3] = [

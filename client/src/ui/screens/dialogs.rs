@@ -94,7 +94,9 @@ fn keys(ui: &Ui, local: &mut Local) {
         let room = ui.ctx().content_rect().size();
         ui.set_width((room.x - 90.0).min(420.0));
         ui.spacing_mut().item_spacing.y = 6.0;
-        egui::ScrollArea::vertical().max_height(room.y - 130.0).show(ui, |ui| {
+        ui.spacing_mut().interact_size.y = 0.0;
+        let height = (room.y - 130.0).max(80.0);
+        egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
             for (title, keys) in KEYS {
                 widgets::strong(ui, title, theme::LEAD);
                 Grid::new(title).num_columns(2).spacing(vec2(18.0, 7.0)).min_col_width(96.0).show(ui, |ui| {

@@ -22,6 +22,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
         for call in &view.state.history {
             let again = people::past(ui, &call.peer, online, |ui| {
                 let palette = theme::palette(ui.style());
+                ui.spacing_mut().interact_size.y = 0.0;
                 ui.horizontal(|ui| {
                     ui.spacing_mut().item_spacing.x = 6.0;
                     let color = if call.missed() { palette.poor } else { palette.weak };

@@ -82,6 +82,7 @@ fn banner(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
     let frame =
         egui::Frame::new().fill(palette.field).corner_radius(theme::ROUND).inner_margin(Margin::symmetric(14, 10));
     frame.show(ui, |ui| {
+        ui.set_width(ui.available_width());
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 12.0;
             let (rect, _) = ui.allocate_exact_size(vec2(10.0, 24.0), Sense::hover());

@@ -79,7 +79,7 @@ fn person(ui: &mut Ui, name: &str, ringing: bool) {
         for ring in 0..RINGS {
             let phase = (now / PERIOD_S + f64::from(ring) / f64::from(RINGS)).fract() as f32;
             let radius = AVATAR / 2.0 + 4.0 + phase * 46.0;
-            let stroke = Stroke::new(2.0, color.gamma_multiply((1.0 - phase) * 0.5));
+            let stroke = Stroke::new(2.0, color.gamma_multiply((1.0 - phase) * 0.8));
             ui.painter().circle_stroke(rect.center(), radius, stroke);
         }
         ui.request_repaint_after(PULSE);

@@ -117,10 +117,10 @@ fn preview(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
             Picture::Fault(sentence) => sentence,
         };
         ui.painter().rect_filled(rect, 14, palette.field);
-        let text = ui.painter().layout(sentence.to_owned(), theme::regular(14.0), palette.weak, width - 48.0);
+        let text = widgets::centered(ui, sentence, theme::regular(14.0), width - 48.0);
         let icon = egui::Rect::from_center_size(rect.center() - vec2(0.0, 22.0), egui::Vec2::splat(34.0));
         icons::paint(ui.painter(), Icon::CameraOff, icon, palette.weak);
-        let at = egui::pos2(rect.center().x - text.size().x / 2.0, icon.bottom() + 10.0);
+        let at = egui::pos2(rect.center().x, icon.bottom() + 10.0);
         ui.painter().galley(at, text, palette.weak);
     });
     ui.add_space(4.0);

@@ -46,6 +46,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, at:
     let frame = egui::Frame::new().fill(theme::VEIL).corner_radius(16).inner_margin(Margin::same(16));
     frame.show(&mut child, |ui| {
         ui.spacing_mut().item_spacing = vec2(8.0, 8.0);
+        ui.spacing_mut().interact_size = egui::Vec2::ZERO;
         ui.set_width(ui.available_width());
         ScrollArea::vertical().max_height(size.y - 32.0).show(ui, |ui| match &call.live {
             None => {

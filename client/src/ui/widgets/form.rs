@@ -102,7 +102,10 @@ pub fn segments(ui: &mut Ui, names: &[(&str, u64)], chosen: usize) -> Option<usi
         });
         let painter = ui.painter();
         if index == chosen {
-            painter.rect_filled(part.shrink(4.0), theme::ROUND - 3, palette.raised);
+            // What is chosen is nearer to the eye, and so lighter than what it lies on.
+            let fill =
+                if ui.visuals().dark_mode { palette.line.lerp_to_gamma(palette.weak, 0.22) } else { palette.raised };
+            painter.rect_filled(part.shrink(4.0), theme::ROUND - 3, fill);
         }
         if response.has_focus() {
             let stroke = Stroke::new(2.0, palette.accent_text);

@@ -25,6 +25,13 @@ pub fn strong(ui: &mut Ui, text: impl Into<String>, size: f32) -> Response {
     ui.label(RichText::new(text).font(theme::strong(size)))
 }
 
+/// Text of several lines around a middle: to be drawn with its upper edge's middle as its position.
+pub fn centered(ui: &Ui, text: &str, font: egui::FontId, width: f32) -> std::sync::Arc<egui::Galley> {
+    let mut job = egui::text::LayoutJob::simple(text.to_owned(), font, egui::Color32::PLACEHOLDER, width);
+    job.halign = egui::Align::Center;
+    ui.painter().layout_job(job)
+}
+
 /// A surface that lies on the background.
 pub fn card(ui: &Ui) -> Frame {
     let palette = theme::palette(ui.style());
