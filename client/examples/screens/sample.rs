@@ -202,15 +202,16 @@ pub fn live() -> State {
 pub fn second(n: u32) -> Live {
     let wave = (f64::from(n) * 0.7).sin();
     let stages_ms = [6.2, 0.9, 0.4, 21.5 + 6.0 * wave, 3.1, 7.9];
-    Live {
+    let mut live = Live {
         seconds: f64::from(n),
         delay_ms: stages_ms.iter().sum(),
         stages_ms,
         fps: 29.7 + 0.4 * wave,
         bitrate_bps: 1_840_000.0 + 260_000.0 * wave,
-        loss: if n % 17 == 0 { 0.012 } else { 0.001 },
         ..Live::default()
-    }
+    };
+    live.loss = if n.is_multiple_of(17) { 0.012 } else { 0.001 };
+    live
 }
 
 /// Figures beyond the engine's.

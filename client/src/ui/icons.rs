@@ -253,7 +253,7 @@ impl Pen<'_> {
         self.polygon(&[(17.0, 11.0), (21.5, 7.6), (21.5, 16.4), (17.0, 13.0)]);
     }
 
-    /// A bar from corner to corner, with a gap beside it so that it is seen on what is filled.
+    /// A bar from corner to corner.
     fn cross_out(&self) {
         self.line(&[(3.5, 3.0), (20.5, 21.0)]);
     }

@@ -175,7 +175,6 @@ fn self_view(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local, share
     );
     let rect = Rect::from_min_size(at, size);
     let response = ui.interact(rect, id, Sense::click_and_drag());
-    response.widget_info(|| WidgetInfo::labeled(WidgetType::Image, true, "Your own picture"));
     if response.dragged() {
         local.dragged = Some(dragged + response.drag_delta());
     }
@@ -186,25 +185,24 @@ fn self_view(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local, share
     }
     let palette = theme::palette(ui.style());
     let radius = 14.0;
-    match view.own {
-        Picture::Here if !call.camera_off => {
-            outcome.layout.self_view = Some(Spot::reserve(ui, rect, radius));
-        }
-        own => {
-            ui.painter().rect_filled(rect, radius, palette.field);
-            let sentence = match own {
-                _ if call.camera_off => "Your camera is off",
-                Picture::Fault(sentence) => sentence,
-                Picture::Absent => "No camera",
-                Picture::Coming | Picture::Here => "Your camera starts …",
-            };
-            placeholder(ui, rect, sentence);
-        }
+    let missing = match view.own {
+        _ if call.camera_off => Some("Your camera is off"),
+        Picture::Here => None,
+        Picture::Fault(sentence) => Some(sentence),
+        Picture::Absent => Some("No camera"),
+        Picture::Coming => Some("Your camera starts …"),
+    };
+    response.widget_info(|| WidgetInfo::labeled(WidgetType::Image, true, missing.unwrap_or("Your own picture")));
+    if let Some(sentence) = missing {
+        ui.painter().rect_filled(rect, radius, palette.field);
+        placeholder(ui, rect, sentence);
+    } else {
+        outcome.layout.self_view = Some(Spot::reserve(ui, rect, radius));
     }
     let edge = Stroke::new(1.0, Color32::from_white_alpha(38));
     ui.painter().rect_stroke(rect, radius, edge, StrokeKind::Inside);
     if call.muted {
-        let badge = rect.right_bottom() - Vec2::splat(20.0);
+        let badge = rect.right_top() + vec2(-18.0, 18.0);
         ui.painter().circle_filled(badge, 13.0, palette.end);
         icons::paint(
             ui.painter(),

@@ -11,7 +11,6 @@ use crate::{
         Command,
         devices::Device,
         quality::{self, Level},
-        settings::Settings,
         state::{Call, Phase},
     },
     ui::{
@@ -64,6 +63,9 @@ pub(super) fn top(ui: &mut Ui, view: &View<'_>, call: &Call, share: f32) {
     let mut child = ui.new_child(UiBuilder::new().id_salt("top").max_rect(rect).layout(Layout::top_down(Align::Min)));
     let ui = &mut child;
     ui.multiply_opacity(share);
+    let spoken = format!("{}, {}", call.peer, timer.text());
+    ui.interact(rect, ui.id().with("who"), Sense::hover())
+        .widget_info(|| WidgetInfo::labeled(WidgetType::Label, true, &spoken));
     ui.painter().rect_filled(rect, 16, theme::VEIL);
     let line = rect.top() + 21.0;
     let mut left = rect.left() + 16.0;
@@ -166,7 +168,7 @@ pub(super) fn bottom(
     }
 }
 
-const fn switched<'a>(off: bool, icons: [Icon; 2], labels: [&'a str; 2]) -> (Icon, &'a str, Kind) {
+const fn switched(off: bool, icons: [Icon; 2], labels: [&str; 2]) -> (Icon, &str, Kind) {
     if off { (icons[1], labels[1], Kind::Switched) } else { (icons[0], labels[0], Kind::Quiet) }
 }
 
@@ -250,30 +252,20 @@ fn devices(ui: &Ui, button: &Response, view: &View<'_>, outcome: &mut Outcome) {
             let height = (ui.ctx().content_rect().height() - 160.0).max(120.0);
             ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
                 let (settings, devices) = (view.settings, view.devices);
-                type Pick = fn(&mut Settings, Option<String>);
-                let lists: [(&str, &[Device], &Option<String>, &str, Pick); 3] = [
-                    ("Camera", &devices.cameras, &settings.camera.device, "Best available", |settings, id| {
-                        settings.camera.device = id;
-                    }),
-                    (
-                        "Microphone",
-                        &devices.microphones,
-                        &settings.sound.microphone,
-                        "As the system",
-                        |settings, id| {
-                            settings.sound.microphone = id;
-                        },
-                    ),
-                    ("Speaker", &devices.speakers, &settings.sound.speaker, "As the system", |settings, id| {
-                        settings.sound.speaker = id;
-                    }),
-                ];
-                for (title, list, chosen, usual, pick) in lists {
+                let mut list = |title, devices: &[Device], chosen: &Option<String>, usual| {
                     ui.add_space(6.0);
                     ui.label(RichText::new(title).font(theme::strong(13.0)).color(palette.weak));
-                    if let Some(id) = pick_device(ui, list, chosen.as_deref(), usual) {
-                        outcome.change(view, |settings| pick(settings, id));
-                    }
+                    ui.push_id(title, |ui| pick_device(ui, devices, chosen.as_deref(), usual)).inner
+                };
+                if let Some(id) = list("Camera", &devices.cameras, &settings.camera.device, "Best available") {
+                    outcome.change(view, |settings| settings.camera.device = id);
+                }
+                let sound = &settings.sound;
+                if let Some(id) = list("Microphone", &devices.microphones, &sound.microphone, "System default") {
+                    outcome.change(view, |settings| settings.sound.microphone = id);
+                }
+                if let Some(id) = list("Speaker", &devices.speakers, &sound.speaker, "System default") {
+                    outcome.change(view, |settings| settings.sound.speaker = id);
                 }
             });
         });
@@ -294,7 +286,7 @@ pub(super) fn pick_device(ui: &mut Ui, list: &[Device], chosen: Option<&str>, us
     if let Some(chosen) = chosen
         && list.iter().all(|device| device.id != chosen)
     {
-        widgets::choice(ui, "The chosen one is not there now", true);
+        widgets::choice(ui, "Chosen device (not connected)", true);
     }
     picked
 }

@@ -216,6 +216,10 @@ fn window_keys(ui: &Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcom
     if local.settings && pressed(ui, Modifiers::NONE, Key::Escape) {
         local.settings = false;
     }
+    // A call has an order of its own of what Esc leaves first.
+    if view.full_screen && view.state.call.is_none() && !typing && pressed(ui, Modifiers::NONE, Key::Escape) {
+        outcome.actions.push(Action::ToggleFullScreen);
+    }
 }
 
 /// `key` was pressed, and nobody else has taken it.

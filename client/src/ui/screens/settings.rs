@@ -31,11 +31,11 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mu
             section(ui, Icon::Speaker, "Speaker", |ui| speaker(ui, view, outcome));
             section(ui, Icon::Bell, "Ringing", |ui| {
                 let chosen = view.settings.sound.ring.as_deref();
-                if let Some(id) = pick_device(ui, &view.devices.speakers, chosen, "Where calls are heard") {
+                if let Some(id) = pick_device(ui, &view.devices.speakers, chosen, "Same as the speaker") {
                     outcome.change(view, |settings| settings.sound.ring = id);
                 }
             });
-            section(ui, Icon::Look, "Looks", |ui| looks(ui, view, outcome));
+            section(ui, Icon::Look, "Appearance", |ui| looks(ui, view, outcome));
             ui.add_space(16.0);
         });
     });
@@ -81,13 +81,13 @@ fn camera(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
         let position = values.iter().position(|&value| value == chosen).unwrap_or(values.len());
         ui.push_id(title, |ui| widgets::segments(ui, &names, position)).inner.map(|index| values[index])
     };
-    if let Some(height) = pick(ui, "Largest picture that is sent", "p", &HEIGHTS, camera.max_height) {
+    if let Some(height) = pick(ui, "Largest video that is sent", "p", &HEIGHTS, camera.max_height) {
         outcome.change(view, |settings| settings.camera.max_height = height);
     }
-    if let Some(rate) = pick(ui, "Most pictures a second", "", &RATES, camera.max_fps) {
+    if let Some(rate) = pick(ui, "Frame rate limit", "", &RATES, camera.max_fps) {
         outcome.change(view, |settings| settings.camera.max_fps = rate);
     }
-    caption(ui, "Most kilobits a second for pictures");
+    caption(ui, "Video bitrate limit in kbit/s");
     let mut kbps = camera.max_kbps;
     ui.spacing_mut().slider_width = (ui.available_width() - 92.0).max(80.0);
     let slider =
@@ -105,9 +105,9 @@ fn preview(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
     let palette = theme::palette(ui.style());
     ui.vertical_centered(|ui| {
         let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
-        response.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Image, true, "Preview of your camera"));
         let sentence = match view.own {
             Picture::Here => {
+                name(&response, "Preview of your camera");
                 outcome.layout.self_view = Some(Spot::reserve(ui, rect, 14.0));
                 ui.painter().rect_stroke(rect, 14, Stroke::new(1.0, palette.line), StrokeKind::Outside);
                 return;
@@ -116,6 +116,7 @@ fn preview(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
             Picture::Absent => "No camera was found: plug one in, and it appears here.",
             Picture::Fault(sentence) => sentence,
         };
+        name(&response, sentence);
         ui.painter().rect_filled(rect, 14, palette.field);
         let text = widgets::centered(ui, sentence, theme::regular(14.0), width - 48.0);
         let icon = egui::Rect::from_center_size(rect.center() - vec2(0.0, 22.0), egui::Vec2::splat(34.0));
@@ -126,10 +127,14 @@ fn preview(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
     ui.add_space(4.0);
 }
 
+fn name(response: &egui::Response, name: &str) {
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Image, true, name));
+}
+
 fn microphone(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
     let sound = &view.settings.sound;
     widgets::level_meter(ui, "Loudness of the microphone", view.level.unwrap_or_default());
-    if let Some(id) = pick_device(ui, &view.devices.microphones, sound.microphone.as_deref(), "As the system") {
+    if let Some(id) = pick_device(ui, &view.devices.microphones, sound.microphone.as_deref(), "System default") {
         outcome.change(view, |settings| settings.sound.microphone = id);
     }
     check(ui, view, outcome);
@@ -177,7 +182,8 @@ fn check(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
 }
 
 fn speaker(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
-    if let Some(id) = pick_device(ui, &view.devices.speakers, view.settings.sound.speaker.as_deref(), "As the system")
+    if let Some(id) =
+        pick_device(ui, &view.devices.speakers, view.settings.sound.speaker.as_deref(), "System default")
     {
         outcome.change(view, |settings| settings.sound.speaker = id);
     }
@@ -191,7 +197,7 @@ fn looks(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
     const THEMES: [Theme; 3] = [Theme::System, Theme::Light, Theme::Dark];
     let window = &view.settings.window;
     let chosen = THEMES.iter().position(|&theme| theme == window.theme).unwrap_or_default();
-    if let Some(index) = widgets::segments(ui, &[("As the system", 0), ("Light", 0), ("Dark", 0)], chosen) {
+    if let Some(index) = widgets::segments(ui, &[("System", 0), ("Light", 0), ("Dark", 0)], chosen) {
         outcome.change(view, |settings| settings.window.theme = THEMES[index]);
     }
     ui.add_space(4.0);

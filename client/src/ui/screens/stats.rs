@@ -78,7 +78,7 @@ fn figures(ui: &mut Ui, view: &View<'_>, call: &Call, live: &Live, local: &Local
     let delays = trend.values(|live| pictures(live).then_some(live.delay_ms as f32));
     widgets::plot(ui, "Delay", &format!("{:.0} ms", live.delay_ms), &delays, TREND, 60.0);
     let rates = trend.values(|live| Some(live.fps as f32));
-    widgets::plot(ui, "Pictures a second", &format!("{:.0}", live.fps), &rates, TREND, 30.0);
+    widgets::plot(ui, "Frames per second", &format!("{:.0}", live.fps), &rates, TREND, 30.0);
     widgets::plot(ui, "Received", &bitrate(live.bitrate_bps), &trend.values(kbps), TREND, 500.0);
     let losses = trend.values(|live| Some((live.loss * 100.0) as f32));
     widgets::plot(ui, "Loss", &format!("{:.1} %", live.loss * 100.0), &losses, TREND, 5.0);
@@ -119,7 +119,7 @@ fn rows(live: &Live, more: &Figures) -> Vec<(&'static str, String)> {
     let known = [
         ("Age", more.age_ms.map(ms)),
         ("Round trip", more.round_trip_ms.map(ms)),
-        ("Pictures", Some(format!("{:.1} / s", live.fps))),
+        ("Frames", Some(format!("{:.1} / s", live.fps))),
         ("Loss", Some(format!("{:.1} %", live.loss * 100.0))),
         ("Received", Some(bitrate(live.bitrate_bps))),
         ("Sent", more.sent_bps.map(bitrate)),

@@ -30,7 +30,7 @@ pub fn color(name: &str) -> Color32 {
 pub fn initials(name: &str) -> String {
     let first = |word: &str| word.chars().find(|letter| letter.is_alphanumeric());
     let mut words = name.split(|letter: char| letter.is_whitespace() || matches!(letter, '.' | '_' | '-'));
-    let letters = words.by_ref().find_map(first).into_iter().chain(words.filter_map(first).last());
+    let letters = words.by_ref().find_map(first).into_iter().chain(words.filter_map(first).next_back());
     letters.flat_map(char::to_uppercase).collect()
 }
 
