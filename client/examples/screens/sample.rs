@@ -121,7 +121,10 @@ fn somebody(spot: &Spot, [red, green, blue]: [u8; 3], skin: [u8; 3]) -> Shape {
         pos2(middle.x + unit * 3.4, rect.bottom()),
     );
     Shape::Vec(vec![
-        Shape::mesh(room),
+        match spot.radius {
+            0.0 => Shape::mesh(room),
+            radius => Shape::rect_filled(rect, radius, Color32::from_rgb(red, green, blue)),
+        },
         Shape::rect_filled(shirt, unit * 1.6, Color32::from_rgb(0x25, 0x2A, 0x38)),
         Shape::circle_filled(pos2(middle.x, middle.y - unit * 0.6), unit * 2.1, Color32::from_rgb(0x3B, 0x2A, 0x22)),
         Shape::circle_filled(pos2(middle.x, middle.y), unit * 1.9, skin),

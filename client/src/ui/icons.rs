@@ -68,14 +68,23 @@ pub fn paint(painter: &Painter, icon: Icon, rect: Rect, color: Color32) {
     let side = rect.width().min(rect.height());
     let pen = Pen { painter, origin: rect.center() - vec2(side, side) / 2.0, unit: side / 24.0, color, width: 2.0 };
     match icon {
-        Icon::Microphone => pen.microphone(),
+        Icon::Microphone => {
+            pen.block(9.0, 2.5, 15.0, 14.0, 3.0);
+            pen.stand();
+        }
+        // What is crossed out is hollow: the bar would not be seen on what is filled.
         Icon::MicrophoneOff => {
-            pen.microphone();
+            pen.frame(9.2, 3.0, 14.8, 13.8, 2.8);
+            pen.stand();
             pen.cross_out();
         }
-        Icon::Camera => pen.camera(),
+        Icon::Camera => {
+            pen.block(2.5, 6.0, 15.5, 18.0, 3.0);
+            pen.polygon(&LENS);
+        }
         Icon::CameraOff => {
-            pen.camera();
+            pen.frame(3.0, 6.5, 15.5, 17.5, 2.8);
+            pen.closed(&LENS);
             pen.cross_out();
         }
         Icon::Phone => pen.handset(-0.375),
@@ -158,6 +167,9 @@ pub fn paint(painter: &Painter, icon: Icon, rect: Rect, color: Color32) {
     }
 }
 
+/// Of a camera.
+const LENS: [(f32, f32); 4] = [(17.0, 11.0), (21.5, 7.6), (21.5, 16.4), (17.0, 13.0)];
+
 /// Points of an arc around (`x`, `y`) between two turns (0 points right, 0.25 down).
 fn arc(x: f32, y: f32, radius: f32, from: f32, to: f32) -> Vec<(f32, f32)> {
     const POINTS: u8 = 20;
@@ -203,7 +215,9 @@ impl Pen<'_> {
         let stroke = self.stroke();
         self.painter.line(self.points(points), stroke);
         for &end in points.first().into_iter().chain(points.last()) {
-            self.painter.circle_filled(self.at(end), stroke.width / 2.0, self.color);
+            // A disc has softer edges than a line, and looks larger than one of its width.
+            let radius = stroke.width / 2.0 - 0.4 / self.painter.pixels_per_point();
+            self.painter.circle_filled(self.at(end), radius, self.color);
         }
     }
 
@@ -241,16 +255,11 @@ impl Pen<'_> {
         self.painter.rect_filled(self.rect(left, top, right, bottom), radius * self.unit, self.color);
     }
 
-    fn microphone(&self) {
-        self.block(9.0, 2.5, 15.0, 14.0, 3.0);
+    /// Of a microphone.
+    fn stand(&self) {
         self.arc(12.0, 11.0, 6.5, 0.0, 0.5);
         self.line(&[(12.0, 17.5), (12.0, 21.0)]);
         self.line(&[(9.0, 21.0), (15.0, 21.0)]);
-    }
-
-    fn camera(&self) {
-        self.block(2.5, 6.0, 15.5, 18.0, 3.0);
-        self.polygon(&[(17.0, 11.0), (21.5, 7.6), (21.5, 16.4), (17.0, 13.0)]);
     }
 
     /// A bar from corner to corner.

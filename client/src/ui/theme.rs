@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use egui::{
     Color32, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke, Style, TextStyle,
-    Theme, ThemePreference, Vec2,
+    Theme, ThemePreference,
     epaint::text::{FontTweak, VariationCoords},
     style::{HandleShape, ScrollStyle, WidgetVisuals},
     vec2,
@@ -231,9 +231,6 @@ fn style(theme: Theme, palette: &Palette) -> Style {
     widgets.open = widget(palette.hover, palette.text);
     style
 }
-
-/// The size that a round button has at the least: below it fingers miss (WCAG 2.5.8 asks for 24).
-pub const TOUCH: Vec2 = Vec2::splat(40.0);
 
 #[cfg(test)]
 mod tests {

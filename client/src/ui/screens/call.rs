@@ -1,4 +1,4 @@
-//! A call: the other's picture, one's own in a corner, and what is known about both. [`controls`](super::controls) lie
+//! A call: the other's picture, one's own in a corner, and what is known about both. [`super::controls`] lie
 //! on it and go away when nobody moves.
 
 use std::time::Duration;

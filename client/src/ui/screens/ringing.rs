@@ -36,7 +36,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, out
         ui.spacing_mut().item_spacing.y = 8.0;
         let ringing = call.going();
         person(ui, &call.peer, ringing);
-        ui.add_space(30.0);
+        ui.add_space(40.0);
         let name = RichText::new(&call.peer).font(theme::strong(theme::TITLE));
         ui.add(egui::Label::new(name).truncate());
         let line = line(call);
@@ -78,7 +78,7 @@ fn person(ui: &mut Ui, name: &str, ringing: bool) {
         let color = theme::palette(ui.style()).accent_text;
         for ring in 0..RINGS {
             let phase = (now / PERIOD_S + f64::from(ring) / f64::from(RINGS)).fract() as f32;
-            let radius = AVATAR / 2.0 + 4.0 + phase * 46.0;
+            let radius = AVATAR / 2.0 + 4.0 + phase * 34.0;
             let stroke = Stroke::new(2.0, color.gamma_multiply((1.0 - phase) * 0.8));
             ui.painter().circle_stroke(rect.center(), radius, stroke);
         }

@@ -87,13 +87,22 @@ fn camera(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
     if let Some(rate) = pick(ui, "Frame rate limit", "", &RATES, camera.max_fps) {
         outcome.change(view, |settings| settings.camera.max_fps = rate);
     }
-    caption(ui, "Video bitrate limit in kbit/s");
-    let mut kbps = camera.max_kbps;
-    ui.spacing_mut().slider_width = (ui.available_width() - 92.0).max(80.0);
-    let slider =
-        ui.add(Slider::new(&mut kbps, KBPS).logarithmic(true).step_by(50.0).clamping(egui::SliderClamping::Always));
+    bitrate(ui, view, outcome);
+}
+
+fn bitrate(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
+    let mut kbps = view.settings.camera.max_kbps;
+    let caption = caption(ui, &format!("Video bitrate limit: {kbps} kbit/s"));
+    let accent = theme::palette(ui.style()).accent_text;
+    let widgets = &mut ui.visuals_mut().widgets;
+    for look in [&mut widgets.inactive, &mut widgets.hovered, &mut widgets.active] {
+        look.fg_stroke = Stroke::new(2.5, accent);
+        look.bg_stroke = Stroke::NONE;
+    }
+    ui.spacing_mut().slider_width = ui.available_width();
+    let slider = Slider::new(&mut kbps, KBPS).logarithmic(true).step_by(50.0).show_value(false);
     // A drag puts each of its steps in force; the file behind is small.
-    if slider.changed() {
+    if ui.add(slider).labelled_by(caption.id).changed() {
         outcome.change(view, |settings| settings.camera.max_kbps = kbps);
     }
 }
@@ -218,8 +227,8 @@ fn looks(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
     }
 }
 
-fn caption(ui: &mut Ui, text: &str) {
+fn caption(ui: &mut Ui, text: &str) -> egui::Response {
     ui.add_space(2.0);
     let color = theme::palette(ui.style()).weak;
-    ui.label(RichText::new(text).size(13.5).color(color));
+    ui.label(RichText::new(text).size(13.5).color(color))
 }

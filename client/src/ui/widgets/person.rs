@@ -4,7 +4,7 @@ use egui::{Align2, Color32, Painter, Pos2, Response, Sense, Stroke, Ui, Vec2, Wi
 
 use crate::{app::people::Whereabouts, ui::theme};
 
-/// A dot that says whether somebody is there, and on what it lies.
+/// Whether somebody is there.
 pub type Presence = Whereabouts;
 
 /// White initials have a contrast of at least 4.5 on each.
@@ -23,7 +23,9 @@ const COLORS: [Color32; 8] = [
 pub fn color(name: &str) -> Color32 {
     let name = name.to_lowercase();
     let hash = name.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    COLORS[(hash >> 8) as usize % COLORS.len()]
+    // FNV's low bits of short words lie close together: mixed once more, as MurmurHash3 ends.
+    let mixed = (hash ^ (hash >> 16)).wrapping_mul(0x85EB_CA6B);
+    COLORS[(mixed >> 16) as usize % COLORS.len()]
 }
 
 /// One or two letters: of the first and the last word.
