@@ -164,6 +164,7 @@ fn a_call_is_taken_with_or_without_camera_or_declined() {
     assert!(!accept(click(&mut ringing(), "Accept without camera")));
     assert!(matches!(click(&mut ringing(), "Decline").as_slice(), [Action::Do(Command::End)]));
     let mut window = ringing();
+    assert!(window.state().layout.self_view.is_some(), "one sees oneself before one is seen");
     window.run_steps(20);
     assert!(accept(key(&mut window, Key::Enter)));
     assert!(!accept(press(&mut window, Modifiers::SHIFT, Key::Enter)));

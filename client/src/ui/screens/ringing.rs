@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use egui::{Align, Color32, Key, Layout, Modifiers, RichText, Sense, Stroke, Ui, Vec2, vec2};
+use egui::{
+    Align, Align2, Color32, Key, Layout, Modifiers, RichText, Sense, Stroke, Ui, Vec2, WidgetInfo, WidgetType, vec2,
+};
 
-use super::{Outcome, View, people, pressed};
+use super::{Outcome, Picture, Spot, View, people, pressed};
 use crate::{
     app::{
         Command,
@@ -30,6 +32,9 @@ const AVATAR: f32 = 132.0;
 pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, outcome: &mut Outcome) {
     let palette = theme::palette(ui.style());
     ui.painter().rect_filled(ui.max_rect(), 0, palette.back);
+    if call.going() && view.settings.window.self_view && view.own == Picture::Here {
+        own(ui, outcome);
+    }
     let height = ui.available_height();
     ui.add_space((height * 0.5 - 230.0).max(36.0));
     ui.with_layout(Layout::top_down(Align::Center), |ui| {
@@ -66,6 +71,19 @@ fn line(call: &Call) -> String {
         Phase::Over(sentence) => sentence.clone(),
         Phase::Connecting | Phase::Live(_) => String::new(),
     }
+}
+
+/// How one will be seen, where there is room for it.
+fn own(ui: &Ui, outcome: &mut Outcome) {
+    const SIZE: Vec2 = vec2(232.0, 130.0);
+    let room = ui.max_rect().shrink(20.0);
+    if room.width() < 3.0 * SIZE.x {
+        return;
+    }
+    let rect = Align2::RIGHT_BOTTOM.align_size_within_rect(SIZE, room);
+    let response = ui.interact(rect, ui.id().with("own"), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(WidgetType::Image, true, "Your own picture"));
+    outcome.layout.self_view = Some(Spot::reserve(ui, rect, 14.0));
 }
 
 /// The other person, with rings around them while it rings.
