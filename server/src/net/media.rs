@@ -121,8 +121,10 @@ impl Uplink<'_> {
 
     fn pass_on(&self, packet: Packet<'_>, bytes: usize, received: Timestamp) {
         let routes = self.session.routes();
-        if !routes.publishes.contains(&packet.hop.stream) {
-            return self.shared.stats.unroutable.add(1);
+        let published = routes.publishes.iter().find(|published| published.stream == packet.hop.stream);
+        let Some(published) = published else { return self.shared.stats.unroutable.add(1) };
+        if !published.agrees_with(&packet.frame) {
+            return self.shared.stats.mislabelled.add(1);
         }
         for outlet in &routes.subscribers {
             self.pass_to(outlet, &packet, bytes, received);

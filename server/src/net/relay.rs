@@ -189,6 +189,10 @@ impl Relay {
             rearm: Notify::new(),
             strangers: Arc::default(),
         });
+        let lost = shared.store.close_open_calls().await?;
+        if lost > 0 {
+            warn!(calls = lost, "the relay was stopped without warning while these were live: the history says so");
+        }
         // Asked before reading, so that no change falls between the two.
         let revision = shared.store.revision().await?;
         shared.reload_people().await?;
@@ -349,9 +353,9 @@ impl Shared {
     }
 
     fn take_over(&self, people: Vec<db::Person>) {
-        self.hub(|hub, now| {
+        self.hub_noting(|hub, now, notes| {
             let revoked = hub.directory.replace(people);
-            hub.revoke(revoked, now);
+            hub.revoke(&revoked, &self.stats, notes, now);
         });
     }
 }

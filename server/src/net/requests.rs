@@ -438,6 +438,10 @@ impl Requests {
             Err(Refusal::NoSuchCall) => {
                 Err((ErrorCode::NoSuchCall, "there is no such call, or this device is not in it"))
             }
+            Err(Refusal::TooMuchData) => {
+                self.shared.stats.ringing_data_refused.add(1);
+                Err((ErrorCode::TooMany, "too much was sent in a call that is not accepted yet"))
+            }
             Err(Refusal::DuplicateCall) => Err((ErrorCode::BadRequest, "a call with this id exists already")),
         }
     }

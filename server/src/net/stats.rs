@@ -47,6 +47,9 @@ counters! {
     malformed,
     /// Of these, media of a stream that the device does not publish in a live call.
     unroutable,
+    /// Of these, media whose header disagrees with what the stream was announced as: another index, or sound for
+    /// picture.
+    mislabelled,
     /// Of these, padding.
     padding,
     /// Media packets forwarded.
@@ -61,6 +64,8 @@ counters! {
     requests,
     /// Requests refused.
     refused,
+    /// Of these, bytes for the other side of a call that nobody has accepted yet, beyond what it takes.
+    ringing_data_refused,
     /// Connections closed because the client did not read its control messages.
     too_slow,
     /// Notes for the store that were lost because it was too slow or failed.
