@@ -1,14 +1,11 @@
-//! `visavis history | devices | whoami`: what the relay and the profile know about this person.
+//! `visavis history | whoami`: what the relay and the profile know about this person.
 
 use std::path::Path;
 
-use visavis_proto::{
-    ids::{AccountKey, DeviceKey},
-    wire::control::{EndReason, PastCall},
-};
+use visavis_proto::wire::control::{EndReason, PastCall};
 
 use super::{Outcome, people::duration, visit};
-use crate::{clock::Clock, identity, profile::Profile};
+use crate::{clock::Clock, profile::Profile};
 
 #[derive(Debug, clap::Args)]
 pub struct HistoryArguments {
@@ -36,30 +33,11 @@ pub async fn history(folder: &Path, arguments: HistoryArguments) -> anyhow::Resu
     Ok(Outcome::Done)
 }
 
-pub async fn devices(folder: &Path) -> anyhow::Result<Outcome> {
-    let profile = Profile::load(folder)?;
-    let (account, own) = (profile.account, profile.device.device());
-    let (client, _events) = visit(folder, Clock::system()).await?;
-    let devices = client.devices().await?;
-    let list = identity::verify_devices(account, &devices.devices.unwrap_or_default())?;
-    for device in &list.devices {
-        let key = DeviceKey::try_from(&device.key[..]).map(|key| key.to_string()).unwrap_or_default();
-        let state = match (device.key == own.0, devices.online.contains(&device.key)) {
-            (true, _) => "this device",
-            (false, true) => "online",
-            (false, false) => "offline",
-        };
-        println!("{key}  {:<32} {state}", device.name);
-    }
-    client.stop().await;
-    Ok(Outcome::Done)
-}
-
 pub fn whoami(folder: &Path) -> anyhow::Result<Outcome> {
     let profile = Profile::load(folder)?;
     println!("name     {}", profile.name);
     println!("relay    {}", profile.link);
-    println!("account  {}", AccountKey::to_hex(profile.account));
+    println!("account  {}", profile.account.to_hex());
     println!("device   {} ({})", profile.device.device().to_hex(), profile.device_name);
     Ok(Outcome::Done)
 }

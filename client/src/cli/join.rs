@@ -1,31 +1,34 @@
 //! `visavis join LINK --name NAME`: registers with an invite, or enrols this device beside the person's others.
 
-use std::{io::BufRead, path::Path};
+use std::{path::Path, sync::Arc};
 
-use anyhow::{Context, bail, ensure};
-use visavis_proto::wire::{control::valid_name, link::Link};
-use zeroize::Zeroizing;
+use anyhow::{Context, ensure};
+use visavis_proto::{
+    ids::AccountKey,
+    wire::{
+        control::{MAX_DEVICE_NAME_BYTES, fold_name, valid_name},
+        link::Link,
+    },
+};
 
-use super::Outcome;
+use super::{Outcome, password};
 use crate::{
     clock::Clock,
     identity::Key,
     net::{
-        session::{self, Credentials},
+        control::Presence,
+        session::{self, Credentials, Dial, Guest, Session},
         transport::Network,
     },
-    profile::{self, Profile},
+    profile::{self, Joining, Place, Profile},
 };
-
-/// Shorter passwords are guessed by whoever steals the relay's database.
-const MIN_PASSWORD_CHARACTERS: usize = 8;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The link that the relay's operator gave you.
+    /// The link that the relay's operator gave you, in quotes: visavis://...
     link: Link,
 
-    /// The name to be known by.
+    /// The name to be known by; other people call you by it.
     #[arg(long)]
     name: String,
 
@@ -33,7 +36,7 @@ pub struct Arguments {
     #[arg(long)]
     existing: bool,
 
-    /// What to call this device.
+    /// What to call this device in the list of your devices, instead of the machine's name.
     #[arg(long, value_name = "NAME")]
     device_name: Option<String>,
 
@@ -45,64 +48,133 @@ pub struct Arguments {
 pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome> {
     ensure!(
         valid_name(&arguments.name),
-        "the name {:?} cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are allowed",
+        "the name {:?} cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are \
+         allowed. Choose another with --name",
         arguments.name
     );
-    profile::prepare(folder)?;
+    let device_name = arguments.device_name.clone().unwrap_or_else(host_name);
+    ensure!(
+        device_name.len() <= MAX_DEVICE_NAME_BYTES,
+        "the device's name is too long: take at most {MAX_DEVICE_NAME_BYTES} bytes for --device-name"
+    );
+    let device = match profile::inspect(folder)? {
+        Place::Vacant => Arc::new(Key::generate()?),
+        Place::Unfinished(joining) => match settle(folder, *joining).await? {
+            Some(profile) if is_meant(&profile, &arguments) => return Ok(done(&profile)),
+            Some(profile) => return Err(taken(folder, profile)),
+            None => Arc::new(Key::generate()?),
+        },
+        Place::Taken(profile) => shut_out(folder, *profile, &arguments).await?,
+    };
     let who = Credentials {
-        name: arguments.name,
-        password: read_password(arguments.password_stdin, arguments.existing)?,
-        device_name: arguments.device_name.unwrap_or_else(host_name),
+        name: arguments.name.clone(),
+        password: if arguments.existing {
+            password::known(arguments.password_stdin)?
+        } else {
+            password::chosen(arguments.password_stdin)?
+        },
+        device_name,
         now_ms: Clock::system().now().as_millis(),
     };
-    let device = Key::generate()?;
-    let session = if arguments.existing {
-        session::enrol(&Network::System, &arguments.link, &device, &who).await?
+    let keep = |account: AccountKey| {
+        let profile = Profile {
+            link: arguments.link.without_token(),
+            name: who.name.clone(),
+            account,
+            device_name: who.device_name.clone(),
+            device: Arc::clone(&device),
+        };
+        Joining::begin(folder, profile).context("nothing was registered")
+    };
+    let guest = Guest::arrive(&Network::System, &arguments.link, &device).await?;
+    let (joining, entered) = if arguments.existing {
+        let member = guest.log_in(&who).await?;
+        (keep(member.account().account())?, member.enrol(&device, &who).await)
     } else {
-        session::register(&Network::System, &arguments.link, &device, &who).await?
+        let account = Key::generate()?;
+        (keep(account.account())?, guest.register(&device, &account, &who).await)
     };
-    let profile = Profile {
-        link: arguments.link.without_token(),
-        name: session.welcome.name.clone(),
-        account: session::account_of(&session.welcome)?,
-        device_name: who.device_name,
-        device,
-    };
-    profile
-        .save(folder)
-        .context("you are registered, but this device's key could not be kept; join again with --existing")?;
+    let (session, profile) = finish(joining, entered)?;
     session.leave().await;
-    println!("You are {} at {}. Call somebody: visavis call NAME", profile.name, profile.link.host);
-    Ok(Outcome::Done)
+    Ok(done(&profile))
 }
 
-fn read_password(from_stdin: bool, existing: bool) -> anyhow::Result<Zeroizing<String>> {
-    let password = if from_stdin {
-        let mut line = Zeroizing::new(String::new());
-        std::io::stdin().lock().read_line(&mut line).context("cannot read the password from standard input")?;
-        Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned())
-    } else {
-        let ask = |prompt| {
-            rpassword::prompt_password(prompt)
-                .map(Zeroizing::new)
-                .context("cannot ask for the password: run this in a terminal, or use --password-stdin")
-        };
-        let password = ask("Password: ")?;
-        if !existing && *ask("The same again: ")? != *password {
-            bail!("the two passwords differ: try again");
+/// After the relay's last word: what was kept becomes the profile, is taken back, or waits for another join.
+fn finish(joining: Joining, entered: Result<Session, session::Error>) -> anyhow::Result<(Session, Profile)> {
+    match entered {
+        Ok(session) => {
+            let profile = joining.commit().context(
+                "you are registered, but this device's profile could not be finished; run the same command again",
+            )?;
+            Ok((session, profile))
         }
-        password
-    };
-    ensure!(
-        existing || password.chars().count() >= MIN_PASSWORD_CHARACTERS,
-        "the password is too short: take at least {MIN_PASSWORD_CHARACTERS} characters"
+        Err(error @ session::Error::Unconfirmed(_)) => {
+            joining.keep();
+            Err(error.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks the relay what became of an interrupted join: the finished profile, or `None` if it came to nothing.
+async fn settle(folder: &Path, joining: Joining) -> anyhow::Result<Option<Profile>> {
+    let (link, device) = (joining.profile.link.clone(), Arc::clone(&joining.profile.device));
+    match session::connect(&Dial { network: Network::System, link, device, presence: Presence::Visiting }).await {
+        Ok(session) => {
+            let profile = joining.commit()?;
+            session.leave().await;
+            println!("An earlier visavis join was interrupted after the relay had registered this device.");
+            Ok(Some(profile))
+        }
+        Err(session::Error::NotEnrolled(_)) => Ok(None),
+        Err(error) => {
+            joining.keep();
+            Err(error).context(format!(
+                "an earlier visavis join was interrupted, and only the relay knows whether it registered this device; \
+                 run this again once it can be reached, or name another folder than {} with --profile",
+                folder.display()
+            ))
+        }
+    }
+}
+
+/// The key of a profile that its relay no longer knows, so that the device can join again where it was.
+async fn shut_out(folder: &Path, profile: Profile, arguments: &Arguments) -> anyhow::Result<Arc<Key>> {
+    if !is_meant(&profile, arguments) {
+        return Err(taken(folder, profile));
+    }
+    let (link, device) = (profile.link.clone(), Arc::clone(&profile.device));
+    match session::connect(&Dial { network: Network::System, link, device, presence: Presence::Visiting }).await {
+        Ok(session) => {
+            session.leave().await;
+            Err(taken(folder, profile))
+        }
+        Err(session::Error::NotEnrolled(_)) => Ok(profile.device),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the profile is of the person and the relay that were asked for.
+fn is_meant(profile: &Profile, arguments: &Arguments) -> bool {
+    profile.link == arguments.link.without_token() && fold_name(&profile.name) == fold_name(&arguments.name)
+}
+
+fn taken(folder: &Path, profile: Profile) -> anyhow::Error {
+    profile::Error::Exists { folder: folder.to_owned(), name: profile.name }.into()
+}
+
+fn done(profile: &Profile) -> Outcome {
+    println!(
+        "You are {} at {}. See who is there: visavis people. Call somebody: visavis call NAME. Be called: visavis answer",
+        profile.name, profile.link.host
     );
-    Ok(password)
+    Outcome::Done
 }
 
 fn host_name() -> String {
     let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
     let name = name.trim();
-    let end = name.char_indices().map(|(at, _)| at).nth(32).unwrap_or(name.len());
-    if name.is_empty() { "device".to_owned() } else { name[..end].to_owned() }
+    // The longest beginning of at most 32 bytes.
+    let end = (0..=name.len().min(32)).rev().find(|&end| name.is_char_boundary(end)).unwrap_or(0);
+    if end == 0 { "device".to_owned() } else { name[..end].to_owned() }
 }

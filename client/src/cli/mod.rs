@@ -6,8 +6,10 @@
 mod account;
 mod answer;
 mod call;
+mod devices;
 mod join;
 mod media;
+mod password;
 mod people;
 mod sentence;
 mod talk;
@@ -16,7 +18,6 @@ use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
 
 use anyhow::{Context, ensure};
@@ -58,8 +59,8 @@ enum Command {
     Answer(answer::Arguments),
     /// Show past and missed calls.
     History(account::HistoryArguments),
-    /// Show this person's devices.
-    Devices,
+    /// Show your devices, or shut one of them out.
+    Devices(devices::Arguments),
     /// Show who this device is, and where.
     Whoami,
 }
@@ -113,7 +114,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Call(call) => call::run(&folder, call).await,
         Command::Answer(answer) => answer::run(&folder, answer).await,
         Command::History(history) => account::history(&folder, history).await,
-        Command::Devices => account::devices(&folder).await,
+        Command::Devices(devices) => devices::run(&folder, devices).await,
         Command::Whoami => account::whoami(&folder),
     }
 }
@@ -136,13 +137,13 @@ fn claim(folder: &Path) -> anyhow::Result<Option<File>> {
 /// Goes online with the profile of `folder`.
 async fn connect(folder: &Path, clock: Clock) -> anyhow::Result<(Client, Events)> {
     let profile = Profile::load(folder)?;
-    Ok(Client::connect(profile.link, Arc::new(profile.device), clock).await?)
+    Ok(Client::connect(profile.link, profile.device, clock).await?)
 }
 
 /// Connects with the profile of `folder` to look something up.
 async fn visit(folder: &Path, clock: Clock) -> anyhow::Result<(Client, Events)> {
     let profile = Profile::load(folder)?;
-    Ok(Client::visit(profile.link, Arc::new(profile.device), clock).await?)
+    Ok(Client::visit(profile.link, profile.device, clock).await?)
 }
 
 #[cfg(test)]

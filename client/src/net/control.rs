@@ -170,7 +170,7 @@ fn refusal(refused: &Refused) -> String {
         ErrorCode::NameInvalid => {
             "this name cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are allowed"
         }
-        ErrorCode::LoginFailed => "wrong name or password",
+        ErrorCode::LoginFailed => crate::opaque::WRONG_PASSWORD,
         ErrorCode::Disabled => "this account has been disabled: ask the relay's operator",
         ErrorCode::TooMany => "too many requests: wait a minute and try again",
         ErrorCode::NotLoggedIn => {
