@@ -1,6 +1,5 @@
 //! The command line. Each command is one file; what a call's commands share is in `media` and `talk`.
 //!
-//!
 //! Exit codes: 0 all went well; 1 something failed; 2 wrong usage; 3 the call was not taken; 4 the call was lost.
 
 mod account;
@@ -31,9 +30,20 @@ use crate::{
 
 pub use talk::describe as describe_live;
 
+/// What `--help` ends with: the way from nothing to a call.
+const FIRST_STEPS: &str = "\
+First steps:
+  visavis join 'visavis://HOST:PORT/#KEY&t=INVITE' --name YOU   once; the relay's operator gives you the link
+  visavis people                                                who is there
+  visavis call NAME                                             Ctrl-C hangs up
+  visavis answer                                                be called
+
+Another device of yours joins with the link, your name, your password and --existing.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the call was not taken, 4 the call was lost.";
+
 /// Video calls through a relay of your own.
 #[derive(Debug, Parser)]
-#[command(name = "visavis", version, about, max_term_width = 100)]
+#[command(name = "visavis", version, about, max_term_width = 100, after_help = FIRST_STEPS)]
 struct Arguments {
     /// The folder with this device's key and relay.
     #[arg(long, global = true, value_name = "FOLDER", env = "VISAVIS_PROFILE")]

@@ -52,7 +52,10 @@ pub enum Error {
     #[error(transparent)]
     WrongPin(#[from] WrongPin),
     /// TLS or QUIC failed.
-    #[error("the relay at {0} refused the connection: {1}")]
+    #[error(
+        "the relay at {0} refused the connection: {1}. Check that the port is a relay's, and that this program and the \
+         relay are of versions that go together"
+    )]
     Handshake(String, String),
     /// The link names no key, and no authority vouches for the relay's.
     #[error(
