@@ -21,13 +21,18 @@ use super::{
     session::{Routes, Session},
     stats::Stats,
 };
-use crate::{core::directory::Directory, db::Note};
+use crate::{
+    core::{directory::Directory, limits::Attempts},
+    db::Note,
+};
 
 /// The relay's shared state.
 #[derive(Default)]
 pub(super) struct Hub {
     pub directory: Directory,
     pub switchboard: Switchboard,
+    /// Calls that people try.
+    pub attempts: Attempts,
     pub draining: bool,
     sessions: BTreeMap<DeviceKey, Arc<Session>>,
     /// Connections that only look something up, by number.
@@ -228,7 +233,10 @@ impl Hub {
             }
             Output::Routes { devices } => devices.into_iter().for_each(|device| self.route(device)),
             Output::Engaged { person, engaged } => self.directory.set_in_call(person, engaged),
-            Output::Accepted(accepted) => notes.push(Note::Accepted(accepted)),
+            Output::Accepted(accepted) => {
+                self.attempts.give_back(accepted.caller);
+                notes.push(Note::Accepted(accepted));
+            }
             Output::Record(record) => notes.push(Note::Ended(record)),
         }
     }

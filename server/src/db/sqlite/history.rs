@@ -142,3 +142,34 @@ pub(super) async fn missed(store: &Sqlite, person: PersonId) -> Result<u32, Erro
     .await?;
     Ok(u32::try_from(missed).unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{SqlitePool, migrate::Migrator, sqlite::SqliteConnectOptions};
+
+    #[tokio::test]
+    async fn a_file_from_before_open_calls_were_kept_is_brought_up_to_date_and_loses_nothing() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("relay.db");
+        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let pool = SqlitePool::connect_with(options).await.expect("made");
+        let first = sqlx::migrate!("src/db/migrations").iter().take(1).cloned().collect();
+        Migrator::with_migrations(first).run(&pool).await.expect("as it was");
+        for statement in [
+            "INSERT INTO people VALUES (1, 'Ann', 'ann', x'01', x'', x'', x'', x'', 1, 0, 0, 0, 0)",
+            "INSERT INTO people VALUES (2, 'Bo', 'bo', x'02', x'', x'', x'', x'', 1, 0, 0, 0, 0)",
+            "INSERT INTO calls VALUES (1, x'000102030405060708090a0b0c0d0e0f', 1, 2, 1000, 2000, 3000, 1)",
+        ] {
+            sqlx::query(statement).execute(&pool).await.expect("written");
+        }
+        pool.close().await;
+
+        let store = Sqlite::open(&file).await.expect("brought up to date");
+        assert_eq!(close_open(&store).await.expect("written"), 0);
+        let calls = page(&store, PersonId(2), 0, 10).await.expect("read");
+        let [call] = &calls[..] else { panic!("one call: {calls:?}") };
+        assert_eq!((call.peer.as_str(), call.accepted_ms, call.ended_ms), ("Ann", 2_000, 3_000));
+        assert_eq!(call.reason, EndReason::HungUp);
+    }
+}
