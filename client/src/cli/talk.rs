@@ -108,7 +108,7 @@ pub async fn until_over(
                     CallEvent::Peer { .. } | CallEvent::FramesDropped(_) => {}
                 },
             },
-            failure = rest.failures.next() => say(&capitalised(&failure)),
+            failure = rest.failures.next() => say(&format!("{}. The call goes on.", capitalised(&failure))),
             () = sleep_until(hang_up_at) => {
                 hang_up_at = None;
                 client.end(current).await;

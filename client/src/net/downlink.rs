@@ -194,3 +194,68 @@ fn describe(media: Media, frame: &ReceivedFrame, clocks: &ClockSync) -> FrameRec
         ..FrameRecord::new(Side::Receiver, media, Fate::InFlight)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use visavis_proto::{
+        ids::FrameNumber,
+        wire::media::{HopHeader, References},
+    };
+
+    use super::*;
+
+    /// A picture of two packets.
+    fn frame(bytes: u32) -> FrameHeader {
+        FrameHeader {
+            stream_index: 1,
+            audio: false,
+            key: true,
+            recovery_point: true,
+            discardable: false,
+            layer: 0,
+            number: FrameNumber(0),
+            references: References::NONE,
+            capture_time: Timestamp::ZERO,
+            capture_number: 0,
+            encoded_after_us: 0,
+            bytes,
+            packets: 2,
+        }
+    }
+
+    #[test]
+    fn packets_that_tell_of_trouble_are_counted_once_and_then_anew() {
+        let mut downlink = Downlink::new([(StreamId(7), 1, StreamKind::Camera)]);
+        let clocks = ClockSync::new();
+        let mut sequence = 0;
+        let mut come = |downlink: &mut Downlink, stream, bytes| {
+            let frame = frame(bytes);
+            let payload = vec![0; frame.slice_range(0).expect("two packets").len()];
+            let hop = HopHeader {
+                stream: StreamId(stream),
+                sequence,
+                index: 0,
+                retransmission: false,
+                dropped: None,
+                sent_after_us: 0,
+                relayed: None,
+            };
+            sequence += 1;
+            downlink.handle_packet(&Packet { hop, frame, payload: &payload }, &clocks, Timestamp::ZERO);
+        };
+        for (stream, bytes) in [(7, 1_500), (7, 1_500), (8, 1_500), (7, 1_502), (8, 1_500)] {
+            come(&mut downlink, stream, bytes);
+        }
+        let counts = |unknown, refused, duplicate| {
+            [
+                (Counter::UnknownStreamPackets, unknown),
+                (Counter::RefusedPackets, refused),
+                (Counter::DuplicatePackets, duplicate),
+                (Counter::LatePackets, 0),
+            ]
+        };
+        assert_eq!(downlink.take_counts(), counts(2, 1, 1));
+        come(&mut downlink, 8, 1_500);
+        assert_eq!(downlink.take_counts(), counts(1, 0, 0));
+    }
+}

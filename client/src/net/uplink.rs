@@ -1,4 +1,5 @@
-//! Encoded frames to datagrams: `number -> seal -> cut -> pace`. Sans-IO; the actor moves the bytes.
+//! Encoded frames to datagrams: `number -> seal -> cut -> pace`. Sans-IO, but for the records that frames end here; the actor
+//! moves the bytes.
 
 use std::collections::VecDeque;
 

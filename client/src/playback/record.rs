@@ -36,11 +36,7 @@ pub enum Error {
         reason: String,
     },
     /// It could not go on.
-    #[error(
-        "the recording in {} has ended early: {reason}. The call goes on without it; make room there, or record to \
-         another place",
-        path.display()
-    )]
+    #[error("the recording in {} ended early: {reason}. Make room there, or record to another place", path.display())]
     Write {
         /// Which file.
         path: PathBuf,

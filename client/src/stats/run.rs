@@ -47,11 +47,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The file of `--stats` could not be written any further.
-    #[error(
-        "the statistics in {} have ended early: {source}. The call goes on without them; make room there, or choose \
-         another place",
-        path.display()
-    )]
+    #[error("the statistics in {} ended early: {source}. Make room there, or choose another place", path.display())]
     Write {
         /// Which file.
         path: PathBuf,
