@@ -184,8 +184,12 @@ fn a_clip_that_cannot_be_used_is_told_before_anything_rings() -> anyhow::Result<
         tells(alice.run(&["call", "bob", "--video", &name])?, &[&name, reason, "ffmpeg"])?;
     }
     fs::remove_file(&path)?;
-    tells(alice.run(&["call", "bob", "--video", &name])?, &["cannot open", &name, "Check the path"])?;
-    tells(alice.run(&["call", "bob", "--video", &folder.path().display().to_string()])?, &["cannot"])?;
+    tells(alice.run(&["call", "bob", "--video", &name])?, &["cannot read", &name, "Check the path"])?;
+    let place = folder.path().display().to_string();
+    tells(
+        alice.run(&["call", "bob", "--video", &place])?,
+        &["cannot read", &place, "Is a directory", "Check the path"],
+    )?;
     ensure!(callee.try_line().is_none(), "it rang: {}", callee.said());
 
     // An odd size, which H.264 has not, loses its last column and row.
@@ -226,7 +230,29 @@ fn sound_that_cannot_be_used_is_told_before_anything_rings() -> anyhow::Result<(
         tells(alice.run(&["call", "bob", "--no-video", "--audio", &name])?, &[&name, reason, "ffmpeg"])?;
     }
     fs::remove_file(&path)?;
-    tells(alice.run(&["call", "bob", "--no-video", "--audio", &name])?, &[&name, "No such file"])
+    let place = folder.path().display().to_string();
+    for (path, reason) in [(&name, "No such file"), (&place, "Is a directory")] {
+        let said = failed(alice.run(&["call", "bob", "--no-video", "--audio", path])?)?;
+        println!("{said}");
+        ensure!([path, reason, "Check the path"].iter().all(|part| said.contains(part)), "{said}");
+        ensure!(!said.contains("ffmpeg"), "there is nothing to convert: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_demo_that_cannot_write_its_report_does_not_begin() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let place = folder.path().join("no such folder").join("report.json").display().to_string();
+    let mut command = Command::new(binary("visavis-demo")?);
+    command.args(["--seconds", "1", "--report", &place]);
+    let said = failed(Process::start("the demo", &mut command)?.finish()?)?;
+    ensure!(
+        [&place, "No such file", "check that the folder exists"].iter().all(|part| said.contains(part)),
+        "{said}"
+    );
+    ensure!(!said.contains("relay"), "it had begun: {said}");
+    Ok(())
 }
 
 #[test]
