@@ -1,6 +1,6 @@
 //! What goes wrong beside a call and does not end it, such as a disk that is full: told to the person at once.
 //!
-//! Bounded: [`FAILURES`] sentences; each of a call's outputs tells at most one. One that finds no room is not lost: who
+//! Bounded: a few sentences, of which each of a call's outputs tells at most one. One that finds no room is not lost: who
 //! tells it also answers it at the end of the call.
 
 use std::fmt::Display;
