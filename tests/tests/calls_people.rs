@@ -147,7 +147,7 @@ fn somebody_disabled_in_a_call_is_out_of_it() -> anyhow::Result<()> {
     relay.run(&["user", "disable", "bob"])?;
     let (status, lines) = caller.finish()?;
     ensure!(status.code() == Some(4), "{status}: {lines:?}");
-    ensure!(lines.iter().any(|line| line.contains("bob could not be reached any more")), "{lines:?}");
+    ensure!(lines.iter().any(|line| line.contains("bob was shut out of the relay, which ended the call")), "{lines:?}");
     let (status, lines) = callee.finish()?;
     ensure!(!status.success(), "{status}: {lines:?}");
     Ok(())
