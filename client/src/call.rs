@@ -2,7 +2,7 @@
 //!
 //! [`wire`] lays them out once for everybody: [`Stages`] runs each on a thread, a simulated world as a task.
 
-use std::{future::Future, io, pin::Pin, sync::Arc};
+use std::{future::Future, io, pin::Pin};
 
 use tokio::sync::mpsc;
 use visavis_codec::{h264, opus};
@@ -121,7 +121,6 @@ pub fn wire(options: Options, clock: Clock, stats: &stats::Sender) -> Result<(Ve
             control: control.clone(),
             clock,
             queue: encoded_pictures,
-            stats: stats.clone(),
         };
         let capture = video::run(source, frames_per_second, clock, pool, writer, control.clone(), stats.clone());
         add("visavis-capture", Urgency::Usual, true, Box::pin(capture) as _);
@@ -134,7 +133,7 @@ pub fn wire(options: Options, clock: Clock, stats: &stats::Sender) -> Result<(Ve
             control: control.clone(),
             clock,
             queue: encoded_sound,
-            overflow: Arc::default(),
+            stats: stats.clone(),
         };
         add("visavis-sound-out", Urgency::Prompt, true, Box::pin(send::encode_sound(encode)) as _);
     }
@@ -147,13 +146,13 @@ pub fn wire(options: Options, clock: Clock, stats: &stats::Sender) -> Result<(Ve
         sound_delay: sound_delay.clone(),
         recover: pleas,
         clock,
-        stats: stats.clone(),
     };
     let play = recv::SoundStage {
         queue: sound_to_decode,
         decoder: opus::Decoder::new()?,
         sink: options.sound_sink,
         sound_delay,
+        control: control.clone(),
         clock,
         stats: stats.clone(),
     };
@@ -191,9 +190,8 @@ impl Stages {
         Ok((stages, ports))
     }
 
-    /// After the call has ended: stops the sources, and lets the receiving stages finish what they hold.
+    /// After the call has ended and its ports are gone: lets every stage finish what it holds, and waits for it.
     pub fn finish(self) {
-        drop(self.sources);
-        self.receivers.into_iter().for_each(Stage::finish);
+        self.sources.into_iter().chain(self.receivers).for_each(Stage::finish);
     }
 }

@@ -29,7 +29,10 @@ pub enum Error {
     #[error("the relay's list of this account's devices is not signed by the account")]
     DeviceList,
     /// No room for another device.
-    #[error("this account has {MAX_DEVICES} devices already: remove one first")]
+    #[error(
+        "this account has {MAX_DEVICES} devices already, and more are not allowed: remove one first, on one of them \
+         (visavis devices, then visavis devices revoke ID)"
+    )]
     TooManyDevices,
 }
 
@@ -112,6 +115,18 @@ impl Key {
         Ok(self.sign_devices(&list))
     }
 
+    /// Checks the current list against this account and signs the next version without `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceList`] if the account did not sign `current`.
+    pub fn remove_device(&self, current: &SignedDevices, device: DeviceKey) -> Result<SignedDevices, Error> {
+        let mut list = verify_devices(self.account(), current)?;
+        list.devices.retain(|known| known.key != device.0);
+        list.version += 1;
+        Ok(self.sign_devices(&list))
+    }
+
     /// This key sealed under OPAQUE's export key, for the relay to keep.
     ///
     /// # Errors
@@ -188,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_list_grows_by_its_owner_only() {
+    fn a_device_list_grows_and_shrinks_by_its_owner_only() {
         let account = Key::generate().expect("randomness");
         let first = account.sign_devices(&DeviceList { version: 1, devices: vec![device(1)] });
         let second = account.add_device(&first, device(2)).expect("room");
@@ -196,6 +211,10 @@ mod tests {
         assert_eq!((list.version, list.devices.len()), (2, 2));
         let other = Key::generate().expect("randomness");
         assert!(matches!(other.add_device(&first, device(3)), Err(Error::DeviceList)));
+        assert!(matches!(other.remove_device(&second, DeviceKey([1; 32])), Err(Error::DeviceList)));
+        let third = account.remove_device(&second, DeviceKey([1; 32])).expect("signed");
+        let list = verify_devices(account.account(), &third).expect("signed");
+        assert_eq!((list.version, list.devices), (3, vec![device(2)]));
         let full = DeviceList { version: 9, devices: (0..MAX_DEVICES as u8).map(device).collect() };
         assert!(matches!(account.add_device(&account.sign_devices(&full), device(99)), Err(Error::TooManyDevices)));
     }

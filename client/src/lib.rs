@@ -18,6 +18,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod identity;
+pub mod join;
 pub mod net;
 pub mod opaque;
 pub mod pipeline;

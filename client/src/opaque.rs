@@ -16,11 +16,15 @@ impl CipherSuite for Suite {
     type Ksf = argon2::Argon2<'static>;
 }
 
+/// Told by whichever of the two ends finds out first, so that nobody learns from it which names exist.
+pub const WRONG_PASSWORD: &str = "wrong name or password: try again with both as you registered them at this relay; its \
+                                  operator can reset a forgotten password (visavis-relay user passwd-reset NAME)";
+
 /// Why a login or a registration came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The password is not the one the account was registered with, or there is no such account.
-    #[error("wrong name or password")]
+    #[error("{WRONG_PASSWORD}")]
     WrongPassword,
     /// The relay's message makes no sense.
     #[error("the relay answered the password exchange with something malformed: {0}")]

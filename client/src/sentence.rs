@@ -1,4 +1,4 @@
-//! What a person is told when a call ends.
+//! What a person is told, when a call ends or something fails.
 
 use visavis_proto::wire::control::EndReason;
 
@@ -61,4 +61,13 @@ pub fn ended(reason: EndReason, peer: &str) -> (String, Outcome) {
         ),
         EndReason::Unspecified => ("The call ended.".to_owned(), lost),
     }
+}
+
+/// An error with its causes, leaving out those that it names itself.
+pub fn explain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.contains(&cause) {
+        true => text,
+        false if text.is_empty() => cause,
+        false => format!("{text}: {cause}"),
+    })
 }

@@ -281,6 +281,8 @@ fn the_figures_name_the_slowest_stage() {
     assert!(key(&mut window, Key::F3).is_empty());
     window.get_by_label_contains("Slowest: receive");
     window.get_by_label_contains("Delay by stage: encode 6 ms");
+    let copied = click(&mut window, "Copy figures");
+    assert!(matches!(copied.as_slice(), [Action::CopyText(text)] if text.contains("encode: 6.2 ms")), "{copied:?}");
     assert!(key(&mut window, Key::Escape).is_empty());
     assert!(window.query_by_label_contains("Slowest").is_none());
 }

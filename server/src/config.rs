@@ -91,7 +91,14 @@ impl Config {
             Ok(text) => text,
             Err(error) if named.is_none() && is_absent(&error) => return Ok(self),
             Err(error) => {
-                return Err(error).with_context(|| format!("cannot read the settings in {}", path.display()));
+                let advice = match error.kind() {
+                    std::io::ErrorKind::InvalidData => {
+                        "save it as UTF-8 text, or move it away and let visavis-relay init write another"
+                    }
+                    _ => "check that it is there and that this user may read it, or name another with --config",
+                };
+                return Err(error)
+                    .with_context(|| format!("cannot read the settings in {}; {advice}", path.display()));
             }
         };
         let file: Self = toml::from_str(&text).with_context(|| {

@@ -10,50 +10,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{Client, Device, account, device, relay};
-use visavis_proto::{
-    ids::{FrameNumber, StreamId},
-    time::Timestamp,
-    wire::{
-        clock::Ping,
-        control::{self, Accept, Call, ClientMessage, CloseCode, StreamKind, StreamOffer, client, relay::Body},
-        datagram::Datagram,
-        framing,
-        media::{FrameHeader, HopHeader, Packet, References},
-    },
+use support::{
+    Client, Device, account,
+    calls::{live, own, sound},
+    device, relay,
+};
+use tokio::time::Instant as Virtual;
+use visavis_proto::wire::{
+    clock::Ping,
+    control::{self, Accept, ClientMessage, CloseCode, client},
+    datagram::Datagram,
+    framing,
 };
 use visavis_relay::{RelayConfig, db::memory::Memory};
 
 /// Datagrams that the two attackers offer together; whoever was thrown out and not let in again wastes some of his.
 const FLOOD: u32 = 1_000_000;
-
-fn sound(stream: u32, number: u32) -> Vec<u8> {
-    let hop = HopHeader {
-        stream: StreamId(stream),
-        sequence: number,
-        index: 0,
-        retransmission: false,
-        dropped: None,
-        sent_after_us: 0,
-        relayed: None,
-    };
-    let frame = FrameHeader {
-        stream_index: 0,
-        audio: true,
-        key: true,
-        recovery_point: false,
-        discardable: true,
-        layer: 0,
-        number: FrameNumber(number),
-        references: References::NONE,
-        capture_time: Timestamp::ZERO,
-        capture_number: number,
-        encoded_after_us: 0,
-        bytes: 160,
-        packets: 1,
-    };
-    Packet { hop, frame, payload: &[0x11; 160] }.encode()
-}
 
 /// A small generator (xorshift): repeatable nonsense.
 fn noise(state: &mut u64) -> u64 {
@@ -67,7 +39,7 @@ fn noise(state: &mut u64) -> u64 {
 /// is thrown out, for as long as the relay lets it.
 async fn attack(address: SocketAddr, device: Device, count: u32, stream: u32) {
     let mut state = 0x9e37_79b9_7f4a_7c15;
-    let good = sound(stream, 7);
+    let good = sound(stream, 7, 7);
     let (mut client, _) = Client::hello(address, &device).await;
     for index in 0..count {
         let mut bytes = good.clone();
@@ -77,7 +49,10 @@ async fn attack(address: SocketAddr, device: Device, count: u32, stream: u32) {
                 bytes[place] ^= noise(&mut state) as u8;
             }
             1 => bytes.truncate(noise(&mut state) as usize % bytes.len()),
-            2 => bytes = sound(stream, noise(&mut state) as u32),
+            2 => {
+                let number = noise(&mut state) as u32;
+                bytes = sound(stream, number, number);
+            }
             _ => bytes.iter_mut().for_each(|byte| *byte = noise(&mut state) as u8),
         }
         if client.connection.send_datagram_wait(bytes.into()).await.is_err() {
@@ -99,25 +74,67 @@ async fn attack(address: SocketAddr, device: Device, count: u32, stream: u32) {
 }
 
 #[tokio::test]
-async fn an_enrolled_device_gets_in_past_any_number_of_silent_strangers() {
+async fn an_enrolled_device_gets_in_past_any_number_of_strangers() {
     // With places for a few of the strangers, and for one, where every address must prove itself.
-    for max_strangers in [16, 1] {
+    for (max_strangers, say_hello) in [(16, false), (16, true), (1, false), (1, true)] {
         let people = [("Ann", account(11).key, vec![device(1).1])];
         let config = RelayConfig { max_strangers, ..RelayConfig::default() };
         let (relay, address) = relay(Arc::new(Memory::with_people(people)), config).await;
-        let mut silent = Vec::new();
+        let stranger = async || match say_hello {
+            true => Client::hello(address, &device(2)).await.0,
+            false => Client::connect(address, &device(2)).await,
+        };
+        let mut strangers = Vec::new();
         for _ in 0..30 {
-            silent.push(Client::connect(address, &device(2)).await);
+            strangers.push(stranger().await);
         }
         let ann = Client::enrolled(address, &device(1)).await;
-        assert_eq!(silent[0].closed().await, CloseCode::NotLoggedIn as u64);
+        assert_eq!(strangers[0].closed().await, CloseCode::NotLoggedIn as u64);
+        assert!(relay.stats().evicted >= 30 - max_strangers as u64);
         // Whoever has logged in has a place that nobody takes.
         for _ in 0..10 {
-            silent.push(Client::connect(address, &device(2)).await);
+            strangers.push(stranger().await);
         }
         assert!(relay.is_online(device(1).1) && ann.connection.close_reason().is_none());
         relay.drain().await;
     }
+}
+
+/// How long the relay keeps a connection, from when it was made. From here on time is tokio's, and flies.
+async fn time_until_closed(client: &Client) -> Duration {
+    let connected = Virtual::now();
+    tokio::time::pause();
+    let closed = tokio::time::timeout(Duration::from_secs(600), client.connection.closed()).await.is_ok();
+    let kept = connected.elapsed();
+    assert!(closed, "still open after {kept:?}");
+    assert_eq!(client.closed().await, CloseCode::NotLoggedIn as u64);
+    kept
+}
+
+#[tokio::test]
+async fn who_does_not_say_hello_has_ten_seconds() {
+    let (relay, address) = relay(Arc::new(Memory::default()), RelayConfig::default()).await;
+    // One opens no control stream, and one begins a message there.
+    let mut client = Client::connect(address, &device(1)).await;
+    let kept = time_until_closed(&client).await;
+    assert!((9..12).contains(&kept.as_secs()), "{kept:?}");
+    tokio::time::resume();
+    client = Client::connect(address, &device(1)).await;
+    client.send.write_all(&[0, 0]).await.expect("written");
+    let kept = time_until_closed(&client).await;
+    assert!((9..12).contains(&kept.as_secs()), "{kept:?}");
+    assert_eq!(relay.stats().never_logged_in, 2);
+    relay.drain().await;
+}
+
+#[tokio::test]
+async fn who_says_hello_and_does_not_log_in_has_a_minute() {
+    let (relay, address) = relay(Arc::new(Memory::default()), RelayConfig::default()).await;
+    let (client, _) = Client::hello(address, &device(1)).await;
+    let kept = time_until_closed(&client).await;
+    assert!((58..62).contains(&kept.as_secs()), "{kept:?}");
+    assert_eq!(relay.stats().never_logged_in, 1);
+    relay.drain().await;
 }
 
 /// Run it with `--release`: the flood is as fast as this machine makes datagrams.
@@ -131,13 +148,7 @@ async fn a_million_bad_packets_leave_a_live_call_undisturbed() {
     let (relay, address) = relay(Arc::new(Memory::with_people(people)), RelayConfig::default()).await;
     let mut one = Client::enrolled(address, &device(1)).await;
     let mut two = Client::enrolled(address, &device(2)).await;
-    let streams = || vec![StreamOffer { index: 0, kind: StreamKind::Microphone.into() }];
-    let call = Call { call: vec![7; 16], callee: "Bo".into(), streams: streams(), payload: vec![] };
-    one.ask(client::Body::Call(call)).await;
-    let accept = Accept { call: vec![7; 16], streams: streams(), payload: vec![] };
-    let Body::Connected(connected) = two.ask(client::Body::Accept(accept)).await else { panic!("live") };
-    let from_one = connected.streams.iter().find(|stream| stream.device == device(1).1.to_vec()).expect("one each");
-    let stream = from_one.stream;
+    let stream = own(&live(&mut one, &mut two).await.0);
 
     let floods = tokio::spawn(async move {
         let attack = |seed| attack(address, device(seed), FLOOD / 2, stream);
@@ -168,7 +179,8 @@ async fn a_million_bad_packets_leave_a_live_call_undisturbed() {
             }
         }
         sent.push(Instant::now());
-        one.connection.send_datagram(sound(stream, sent.len() as u32 - 1).into()).expect("sent");
+        let number = sent.len() as u32 - 1;
+        one.connection.send_datagram(sound(stream, number, number).into()).expect("sent");
     }
     floods.await.expect("the attackers ran");
     let stats = relay.stats();

@@ -11,11 +11,16 @@ use std::{
     time::Duration,
 };
 
-use support::{Client, device};
+use support::{
+    Client, account,
+    calls::{CALL, live},
+    device,
+};
 use visavis_proto::wire::{
-    control::{PeopleQuery, client},
+    control::{EndReason, HistoryQuery, PeopleQuery, client, relay::Body},
     link::Link,
 };
+use visavis_relay::db::{Store as _, sqlite::Sqlite};
 
 fn relay(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_visavis-relay"));
@@ -93,6 +98,45 @@ async fn clients_of_a_relay_that_was_killed_learn_it_from_the_next_one() {
     client.say(client::Body::PeopleQuery(PeopleQuery {})).await;
     let reason = tokio::time::timeout(Duration::from_secs(5), client.connection.closed()).await.expect("at once");
     assert_eq!(reason, quinn::ConnectionError::Reset);
+    assert_eq!(terminate(child), Some(0));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_live_call_of_a_relay_that_was_killed_is_in_the_history_of_the_next_one() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (mut child, links) = serve(folder.path(), 2);
+    let address = (Ipv4Addr::LOCALHOST, links[0].port).into();
+    let (fine, said) = run(relay(folder.path()).arg("invite"));
+    assert!(fine, "{said}");
+    let second: Link = said.trim().parse().expect("a link");
+    let mut people = Vec::new();
+    for (seed, name, link) in [(1, "Ann", &links[1]), (2, "Bo", &second)] {
+        let (mut client, _) = Client::hello(address, &device(seed)).await;
+        let token = link.token.expect("an invite");
+        let owner = account(seed + 10);
+        client.register(name, "a password", &token, &owner, &[device(seed).1]).await.expect("registers");
+        people.push(client);
+    }
+    let mut bo = people.pop().expect("two");
+    let mut ann = people.pop().expect("one");
+    // The history is written behind everybody's back: it is there when the file has changed.
+    let file = Sqlite::open(&folder.path().join("relay.db")).await.expect("opens beside the relay");
+    let before = file.revision().await.expect("read");
+    live(&mut ann, &mut bo).await;
+    while file.revision().await.expect("read") == before {}
+    file.close().await.expect("closes");
+    child.kill().expect("killed");
+    child.wait().expect("it ends");
+
+    let (child, again) = serve(folder.path(), 1);
+    let mut ann = Client::enrolled((Ipv4Addr::LOCALHOST, again[0].port).into(), &device(1)).await;
+    let query = client::Body::HistoryQuery(HistoryQuery { before_ms: 0, limit: 10 });
+    let Body::History(history) = ann.ask(query).await else { panic!("history") };
+    let [past] = &history.calls[..] else { panic!("one call: {history:?}") };
+    assert_eq!((past.call.as_slice(), past.peer.as_str(), past.outgoing), (&CALL[..], "Bo", true));
+    assert_eq!(past.reason(), EndReason::RelayLost);
+    assert!(past.accepted_ms >= past.began_ms && past.began_ms > 0 && past.ended_ms >= past.accepted_ms);
     assert_eq!(terminate(child), Some(0));
 }
 

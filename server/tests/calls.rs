@@ -4,31 +4,25 @@ mod support;
 
 use std::sync::Arc;
 
-use support::{Client, Device, account, device, refusal, relay};
+use support::{
+    Client, account,
+    calls::{CALL, accept, ann, bo, call, call_as, connected, ended, live, media, own, sound},
+    device, refusal, relay,
+};
 use visavis_proto::{
-    ids::{FrameNumber, StreamId},
-    time::Timestamp,
+    signal::relay_call::RINGING_MESSAGES,
     wire::{
         clock::Ping,
         control::{
-            Accept, Call, CallData, CloseCode, Connected, EndReason, ErrorCode, HistoryQuery, PeopleQuery, Resume,
-            StreamKind, StreamOffer, client, relay::Body,
+            CallData, CloseCode, EndReason, ErrorCode, HistoryQuery, PeopleQuery, Resume, client, relay::Body,
         },
         datagram::Datagram,
-        media::{FrameHeader, HopHeader, Packet, References},
     },
 };
-use visavis_relay::{RelayConfig, db::memory::Memory};
-
-const CALL: [u8; 16] = [7; 16];
-
-fn ann() -> Device {
-    device(1)
-}
-
-fn bo() -> Device {
-    device(2)
-}
+use visavis_relay::{
+    RelayConfig,
+    db::{Store as _, memory::Memory},
+};
 
 fn store() -> Arc<Memory> {
     let people = [
@@ -39,98 +33,6 @@ fn store() -> Arc<Memory> {
     Arc::new(Memory::with_people(people))
 }
 
-fn streams() -> Vec<StreamOffer> {
-    vec![StreamOffer { index: 0, kind: StreamKind::Microphone.into() }]
-}
-
-fn call(callee: &str) -> client::Body {
-    client::Body::Call(Call {
-        call: CALL.to_vec(),
-        callee: callee.into(),
-        streams: streams(),
-        payload: b"first flight".to_vec(),
-    })
-}
-
-fn accept() -> client::Body {
-    client::Body::Accept(Accept { call: CALL.to_vec(), streams: streams(), payload: b"second".to_vec() })
-}
-
-fn connected(body: Body) -> Option<Connected> {
-    match body {
-        Body::Connected(connected) => Some(connected),
-        _ => None,
-    }
-}
-
-fn ended(body: Body) -> Option<EndReason> {
-    match body {
-        Body::CallState(state) if state.ended != 0 => Some(state.ended()),
-        _ => None,
-    }
-}
-
-/// A live call between the two; what each was told.
-async fn live(one: &mut Client, two: &mut Client) -> (Connected, Connected) {
-    let Body::CallState(state) = one.ask(call("bo")).await else { panic!("it rings") };
-    assert_eq!((state.ended, state.ringing_devices), (0, 1));
-    let incoming = two
-        .until(|body| match body {
-            Body::Incoming(incoming) => Some(incoming),
-            _ => None,
-        })
-        .await;
-    assert_eq!((incoming.caller.as_str(), &incoming.payload[..]), ("Ann", &b"first flight"[..]));
-    let Body::Connected(at_two) = two.ask(accept()).await else { panic!("it is live") };
-    let at_one = one.until(connected).await;
-    assert_eq!((&at_one.payload[..], &at_two.payload[..]), (&b"second"[..], &b""[..]));
-    assert_eq!(at_one.streams, at_two.streams);
-    (at_one, at_two)
-}
-
-fn frame(stream: u32, number: u32, sequence: u32) -> Vec<u8> {
-    let hop = HopHeader {
-        stream: StreamId(stream),
-        sequence,
-        index: 0,
-        retransmission: false,
-        dropped: None,
-        sent_after_us: 3,
-        relayed: None,
-    };
-    let frame = FrameHeader {
-        stream_index: 0,
-        audio: true,
-        key: true,
-        recovery_point: false,
-        discardable: true,
-        layer: 0,
-        number: FrameNumber(number),
-        references: References::NONE,
-        capture_time: Timestamp::ZERO,
-        capture_number: number,
-        encoded_after_us: 2,
-        bytes: 100,
-        packets: 1,
-    };
-    Packet { hop, frame, payload: &[0x5a; 100] }.encode()
-}
-
-/// The stream that a device publishes.
-fn own(connected: &Connected) -> u32 {
-    connected.streams.iter().find(|stream| stream.device != connected.device).expect("one each").stream
-}
-
-/// Reads datagrams until media comes; its hop header and frame number.
-async fn media(client: &Client) -> (HopHeader, u32) {
-    loop {
-        let bytes = client.connection.read_datagram().await.expect("the connection lasts");
-        if let Ok(Datagram::Media(packet)) = Datagram::decode(&bytes) {
-            return (packet.hop, packet.frame.number.0);
-        }
-    }
-}
-
 #[tokio::test]
 async fn media_flows_in_a_call_that_both_accepted_and_only_there() {
     let (relay, address) = relay(store(), RelayConfig::default()).await;
@@ -138,14 +40,14 @@ async fn media_flows_in_a_call_that_both_accepted_and_only_there() {
     let (at_one, at_two) = live(&mut one, &mut two).await;
     assert_ne!(own(&at_one), own(&at_two));
 
-    one.connection.send_datagram(frame(own(&at_one), 0, 500).into()).expect("sent");
+    one.connection.send_datagram(sound(own(&at_one), 0, 500).into()).expect("sent");
     let (hop, number) = media(&two).await;
     assert_eq!((hop.stream.0, hop.sequence, number, hop.sent_after_us), (own(&at_one), 0, 0, 3));
     assert!(hop.relayed.is_some());
 
     // Somebody else's stream, also that of the other side, leads nowhere.
-    one.connection.send_datagram(frame(own(&at_two), 1, 501).into()).expect("sent");
-    one.connection.send_datagram(frame(own(&at_one), 2, 502).into()).expect("sent");
+    one.connection.send_datagram(sound(own(&at_two), 1, 501).into()).expect("sent");
+    one.connection.send_datagram(sound(own(&at_one), 2, 502).into()).expect("sent");
     assert_eq!(media(&two).await.1, 2);
     assert_eq!(relay.stats().unroutable, 1);
 
@@ -161,7 +63,7 @@ async fn media_flows_in_a_call_that_both_accepted_and_only_there() {
     two.say(client::Body::End(visavis_proto::wire::control::End { call: CALL.to_vec() })).await;
     assert_eq!(two.until(ended).await, EndReason::HungUp);
     assert_eq!(one.until(ended).await, EndReason::PeerHungUp);
-    one.connection.send_datagram(frame(own(&at_one), 3, 503).into()).expect("sent");
+    one.connection.send_datagram(sound(own(&at_one), 3, 503).into()).expect("sent");
     one.connection.send_datagram(Ping { id: 5 }.encode().into()).expect("sent");
     while !matches!(
         Datagram::decode(&one.connection.read_datagram().await.expect("pong")),
@@ -217,7 +119,7 @@ async fn a_new_connection_of_a_device_replaces_the_old_one_and_resumes_the_call(
     };
     assert_eq!(resumed.streams, at_one.streams);
     assert!(!two.until(silent).await);
-    again.connection.send_datagram(frame(own(&at_one), 9, 0).into()).expect("sent");
+    again.connection.send_datagram(sound(own(&at_one), 9, 0).into()).expect("sent");
     assert_eq!(media(&two).await.1, 9);
     relay.drain().await;
 }
@@ -284,5 +186,91 @@ async fn presence_is_pushed_to_those_who_asked() {
     assert_eq!(change().await, ("Bo".into(), true));
     two.connection.close(0u32.into(), b"");
     assert_eq!(change().await, ("Bo".into(), false));
+    relay.drain().await;
+}
+
+#[tokio::test]
+async fn media_that_is_not_what_its_stream_was_announced_as_goes_nowhere() {
+    let (relay, address) = relay(store(), RelayConfig::default()).await;
+    let (mut one, mut two) = (Client::enrolled(address, &ann()).await, Client::enrolled(address, &bo()).await);
+    let (at_one, _) = live(&mut one, &mut two).await;
+    let announced = sound(own(&at_one), 1, 0);
+    let Ok(Datagram::Media(packet)) = Datagram::decode(&announced) else { panic!("media") };
+    let (mut picture, mut other_index) = (packet.clone(), packet.clone());
+    picture.frame.audio = false;
+    other_index.frame.stream_index = 1;
+    for bytes in [picture.encode(), other_index.encode(), announced.clone()] {
+        one.connection.send_datagram(bytes.into()).expect("sent");
+    }
+    assert_eq!(media(&two).await.1, 1);
+    assert_eq!((relay.stats().mislabelled, relay.stats().unroutable, relay.stats().forwarded), (2, 0, 1));
+    relay.drain().await;
+}
+
+#[tokio::test]
+async fn whoever_is_disabled_in_a_call_is_told_so_and_so_is_the_other() {
+    let memory = store();
+    let (relay, address) = relay(memory.clone(), RelayConfig::default()).await;
+    let (mut one, mut two) = (Client::enrolled(address, &ann()).await, Client::enrolled(address, &bo()).await);
+    live(&mut one, &mut two).await;
+    assert!(memory.set_disabled("bo", true).await.expect("written"));
+    relay.reload_people().await.expect("read");
+    assert_eq!(one.until(ended).await, EndReason::PeerRevoked);
+    assert_eq!(two.until(ended).await, EndReason::Revoked);
+    assert_eq!(two.closed().await, CloseCode::Disabled as u64);
+    relay.drain().await;
+    let reasons: Vec<_> = memory.records().iter().map(|record| record.reason).collect();
+    assert_eq!(reasons, [EndReason::PeerRevoked]);
+}
+
+#[tokio::test]
+async fn calling_somebody_who_is_not_there_again_and_again_is_refused() {
+    let (relay, address) = relay(store(), RelayConfig::default()).await;
+    let mut one = Client::enrolled(address, &ann()).await;
+    let mut tries = 0u8;
+    let answer = loop {
+        match one.ask(call_as([tries; 16], "Bo")).await {
+            Body::CallState(state) => assert_eq!(state.ended(), EndReason::Offline),
+            other => break other,
+        }
+        tries += 1;
+    };
+    let Body::Refused(refused) = answer else { panic!("refused: {answer:?}") };
+    assert_eq!(refused.code(), ErrorCode::TooMany);
+    assert!(refused.detail.contains("10 s"), "{}", refused.detail);
+    assert!((30..35).contains(&tries), "{tries}");
+    // Somebody else may call, and be called.
+    let mut two = Client::enrolled(address, &bo()).await;
+    assert!(matches!(two.ask(call("Ann")).await, Body::CallState(state) if state.ringing_devices == 1));
+    assert_eq!(relay.stats().calls_refused, 1);
+    relay.drain().await;
+}
+
+#[tokio::test]
+async fn what_is_sent_before_the_call_is_accepted_has_an_end() {
+    let (relay, address) = relay(store(), RelayConfig::default()).await;
+    let (mut one, mut two) = (Client::enrolled(address, &ann()).await, Client::enrolled(address, &bo()).await);
+    one.ask(call("bo")).await;
+    let data = |what| client::Body::CallData(CallData { call: CALL.to_vec(), device: vec![], payload: vec![what] });
+    for _ in 0..RINGING_MESSAGES {
+        one.say(data(1)).await;
+    }
+    assert_eq!(refusal(one.ask(data(1)).await), ErrorCode::TooMany);
+    assert_eq!(relay.stats().ringing_data_refused, 1);
+    // The call is none the worse for it.
+    two.say(accept()).await;
+    one.until(connected).await;
+    one.say(data(2)).await;
+    let mut early = 0;
+    let mut came = |body| match body {
+        Body::CallData(data) if data.payload == [2] => Some(()),
+        Body::CallData(_) => {
+            early += 1;
+            None
+        }
+        _ => None,
+    };
+    two.until(&mut came).await;
+    assert_eq!(early, RINGING_MESSAGES);
     relay.drain().await;
 }

@@ -89,6 +89,9 @@ pub fn run(
     // The person who accepted knows when; the other side's figure starts with the news of it.
     report.accept_to_first_picture_ms = other.accept_to_first_picture_ms;
     report.directions.extend(other.directions);
+    for (what, count) in other.counters {
+        *report.counters.entry(what).or_default() += count;
+    }
     let name = |mut processes: Vec<Cost>, who: &str| {
         processes.iter_mut().for_each(|process| process.name = format!("visavis ({who})"));
         processes
@@ -213,6 +216,10 @@ pub fn table(report: &Report) -> String {
     for (label, values) in rows {
         let cells: String = values.iter().map(|value| format!("{value:>32}")).collect();
         text.push_str(&format!("{label:<40}{cells}\n"));
+    }
+    if !report.counters.is_empty() {
+        let counts: Vec<String> = report.counters.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        text.push_str(&format!("also counted: {}\n", counts.join(", ")));
     }
     if let Some(first) = report.accept_to_first_picture_ms {
         text.push_str(&format!("accept to first remote picture: {first:.0} ms\n"));

@@ -12,6 +12,7 @@ use anyhow::{Context, bail, ensure};
 use tokio::sync::watch;
 use visavis::{
     call::Stages,
+    chan::failures::failures,
     client::{Client, Events},
     clock::Clock,
     identity::Key,
@@ -77,7 +78,7 @@ impl Caller {
         session::register(&Network::System, link, &device, &who).await?.leave().await;
         let (client, events) = Client::connect(link.clone(), Arc::new(device), clock).await?;
         let (sender, queue) = stats::channel();
-        let collector = stats::run::start(queue, clock, None)?;
+        let collector = stats::run::start(queue, clock, None, failures().0)?;
         let (shown_sender, shown) = watch::channel(0);
         let size = Arc::new(AtomicU32::new(0));
         // Everybody's pictures have a width of their own, so that a mix-up shows.
@@ -128,7 +129,7 @@ impl Caller {
     async fn leave(self) -> anyhow::Result<()> {
         self.client.stop().await;
         self.stages.finish();
-        self.collector.finish()?;
+        self.collector.finish()?.1?;
         Ok(())
     }
 }

@@ -184,8 +184,12 @@ fn a_clip_that_cannot_be_used_is_told_before_anything_rings() -> anyhow::Result<
         tells(alice.run(&["call", "bob", "--video", &name])?, &[&name, reason, "ffmpeg"])?;
     }
     fs::remove_file(&path)?;
-    tells(alice.run(&["call", "bob", "--video", &name])?, &["cannot open", &name, "Check the path"])?;
-    tells(alice.run(&["call", "bob", "--video", &folder.path().display().to_string()])?, &["cannot"])?;
+    tells(alice.run(&["call", "bob", "--video", &name])?, &["cannot read", &name, "Check the path"])?;
+    let place = folder.path().display().to_string();
+    tells(
+        alice.run(&["call", "bob", "--video", &place])?,
+        &["cannot read", &place, "Is a directory", "Check the path"],
+    )?;
     ensure!(callee.try_line().is_none(), "it rang: {}", callee.said());
 
     // An odd size, which H.264 has not, loses its last column and row.
@@ -226,7 +230,29 @@ fn sound_that_cannot_be_used_is_told_before_anything_rings() -> anyhow::Result<(
         tells(alice.run(&["call", "bob", "--no-video", "--audio", &name])?, &[&name, reason, "ffmpeg"])?;
     }
     fs::remove_file(&path)?;
-    tells(alice.run(&["call", "bob", "--no-video", "--audio", &name])?, &[&name, "No such file"])
+    let place = folder.path().display().to_string();
+    for (path, reason) in [(&name, "No such file"), (&place, "Is a directory")] {
+        let said = failed(alice.run(&["call", "bob", "--no-video", "--audio", path])?)?;
+        println!("{said}");
+        ensure!([path, reason, "Check the path"].iter().all(|part| said.contains(part)), "{said}");
+        ensure!(!said.contains("ffmpeg"), "there is nothing to convert: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_demo_that_cannot_write_its_report_does_not_begin() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let place = folder.path().join("no such folder").join("report.json").display().to_string();
+    let mut command = Command::new(binary("visavis-demo")?);
+    command.args(["--seconds", "1", "--report", &place]);
+    let said = failed(Process::start("the demo", &mut command)?.finish()?)?;
+    ensure!(
+        [&place, "No such file", "check that the folder exists"].iter().all(|part| said.contains(part)),
+        "{said}"
+    );
+    ensure!(!said.contains("relay"), "it had begun: {said}");
+    Ok(())
 }
 
 #[test]
@@ -277,6 +303,63 @@ fn a_profile_that_is_missing_damaged_or_there_already_is_told_and_kept() -> anyh
     still_works(&alice)
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_costs_no_invite_and_leaves_nothing_behind() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let relay = Relay::start_with::<&str>(&folder.path().join("relay"), &[])?;
+    let invite = relay.invite()?;
+    let disk = folder.path().join("disk");
+    fs::create_dir(&disk)?;
+    // Runs a script where `disk` is a small file system of its own, which vanishes with the process.
+    let on_a_disk = |options: &str, script: &str| -> anyhow::Result<(ExitStatus, Vec<String>)> {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c"])
+            .arg(format!("mount -t tmpfs -o {options} tmpfs {disk} || exit 77\n{script}", disk = disk.display()));
+        Process::start("a command on a small disk", &mut command)?.finish()
+    };
+    let (probe, said) = on_a_disk("size=64k", "exit 0")?;
+    if !probe.success() {
+        println!("skipped: this user may not mount a file system of its own ({probe}: {said:?})");
+        return Ok(());
+    }
+    let join = format!(
+        "echo '{PASSWORD}' | {visavis} join '{invite}' --name bob --password-stdin --profile {disk}/a/b\n\
+         code=$?; echo left: $(ls -A {disk}); exit $code",
+        visavis = binary("visavis")?.display(),
+        disk = disk.display()
+    );
+    let says = ["No space left on device", "Free some space there", "--profile"];
+    // No room for a byte: found out before the password is asked for.
+    let (status, lines) =
+        on_a_disk("size=64k", &format!("cat /dev/zero > {}/full 2>/dev/null\n{join}", disk.display()))?;
+    ensure!(lines.iter().any(|line| line == "left: full"), "{status}: {lines:?}");
+    tells((status, lines), &says)?;
+    // Room for one file beside the root and the two folders, and so not for the key beside the profile: found out after
+    // the relay was asked, before it has registered anybody.
+    let (status, lines) = on_a_disk("nr_inodes=4", &join)?;
+    ensure!(lines.iter().any(|line| line == "left:"), "{status}: {lines:?}");
+    tells((status, lines), &[&says[..], &["nothing was registered", "device.key"]].concat())?;
+    // The invite is as good as new.
+    let bob = Person::new(folder.path(), "bob");
+    bob.join(&invite, &[])?;
+    still_works(&bob)
+}
+
+#[test]
+fn a_join_that_fails_leaves_no_folder() -> anyhow::Result<()> {
+    let Setup { relay, people: [alice], folder } = Setup::new(["alice"])?;
+    let deep = folder.path().join("not/there");
+    let taken = Person::new(&deep, "alice");
+    tells(taken.try_join(&relay.link, PASSWORD, &[])?, &["somebody here has this name already", "--existing"])?;
+    tells(taken.try_join(&relay.link, "not the password", &["--existing"])?, &["wrong name or password"])?;
+    let long = "x".repeat(61);
+    tells(taken.try_join(&relay.link, PASSWORD, &["--device-name", &long])?, &["at most 60", "--device-name"])?;
+    ensure!(!folder.path().join("not").exists(), "it left a folder behind");
+    still_works(&alice)
+}
+
 #[test]
 fn a_port_that_is_taken_is_told() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
@@ -312,11 +395,11 @@ fn settings_that_are_wrong_are_told_with_their_line() -> anyhow::Result<()> {
         }
     }
     fs::write(&file, [0xff, 0xfe, 0x00])?;
-    tells(serve(folder.path())?, &[&name])?;
+    tells(serve(folder.path())?, &[&name, "UTF-8", "move it away"])?;
     let elsewhere = folder.path().join("elsewhere.toml").display().to_string();
     tells(
         relay_command(&["serve", "--config", &elsewhere], folder.path())?,
-        &[&elsewhere, "cannot read the settings"],
+        &[&elsewhere, "cannot read the settings", "name another with --config"],
     )?;
     tells(relay_command(&["invite", "--expires", "soon"], folder.path())?, &["12h or 7d"])?;
     tells(

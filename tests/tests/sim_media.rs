@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use visavis_proto::units::{Bitrate, DataSize};
+use visavis_tests::fates;
 use visavis_tests::sim::{Bursts, Conditions, Figures, Plan, Site, Way, link::Counts, run};
 
 const BOTH: [Site; 2] = [Site(0), Site(1)];
@@ -32,7 +33,12 @@ fn call(plan: Plan, seconds: u64) -> Left {
         assert_eq!(figures.findings.offences, [] as [String; 0], "nothing torn, wrong or without its reference");
         let frames = &figures.direction.frames;
         assert_eq!(figures.findings.shown, frames.shown);
-        assert_eq!(frames.shown + frames.dropped.values().sum::<u64>(), frames.encoded, "each frame has one fate");
+        let fates = frames.shown + frames.dropped.values().sum::<u64>() + frames.in_flight;
+        assert_eq!(fates, frames.encoded, "each frame has one fate");
+    }
+    let [one, other] = &left.figures;
+    for (sender, receiver) in [(one, other), (other, one)] {
+        println!("{}", fates::every_frame_has_one(&sender.records, &receiver.records));
     }
     left
 }

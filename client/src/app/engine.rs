@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     call::{self, Stages},
+    chan::failures::{Failures, failures},
     client::{Client, Events, Queries},
     clock::Clock,
     net::{actor::Event, control::Error as QueryError, media::Ports, session},
@@ -173,6 +174,7 @@ struct Media {
     ports: Option<Ports>,
     collector: stats::run::Running,
     figures: watch::Receiver<Option<Live>>,
+    failures: Failures,
 }
 
 struct Engine {
@@ -220,7 +222,10 @@ impl Engine {
                     Some(event) => self.hear(event).await,
                     None => self.offline(),
                 },
-                () = changed(&mut self.media) => self.look(),
+                news = media_news(&mut self.media) => match news {
+                    MediaNews::Figures(live) => self.look(live),
+                    MediaNews::Failure(text) => self.state.notice = Some(Notice::problem(text)),
+                },
             }
         }
         self.release();
@@ -255,9 +260,7 @@ impl Engine {
         }
         self.state.connection = Connection::Connecting;
         let clock = self.options.clock;
-        self.work(
-            async move { Answer::Connected(Client::connect(profile.link, Arc::new(profile.device), clock).await) },
-        );
+        self.work(async move { Answer::Connected(Client::connect(profile.link, profile.device, clock).await) });
     }
 
     /// Something that takes a while and must not hold up the person; its answer comes back to [`Self::take`].
@@ -493,11 +496,12 @@ impl Engine {
             picture_sink: maker.screen(),
             sound_sink: maker.speaker(settings),
         };
+        let (reporter, failures) = failures();
         let (sender, queue) = stats::channel();
-        let collector = stats::run::start(queue, self.options.clock, None)?;
+        let collector = stats::run::start(queue, self.options.clock, None, reporter)?;
         let (stages, ports) = Stages::start(options, self.options.clock, &sender)?;
         let figures = collector.live();
-        Ok(Media { call, control: ports.control.clone(), stages, ports: Some(ports), collector, figures })
+        Ok(Media { call, control: ports.control.clone(), stages, ports: Some(ports), collector, figures, failures })
     }
 
     fn ports(&mut self) -> Option<Ports> {
@@ -518,9 +522,7 @@ impl Engine {
     }
 
     /// New figures of the call.
-    fn look(&mut self) {
-        let Some(media) = &mut self.media else { return };
-        let live = media.figures.borrow_and_update().clone();
+    fn look(&mut self, live: Option<Live>) {
         if let Some(call) = self.state.call.as_mut().filter(|call| call.is_live()) {
             call.live = live;
         }
@@ -557,13 +559,19 @@ async fn next(events: &mut Option<Events>) -> Option<Event> {
     }
 }
 
-/// New figures of a call; never without one.
-async fn changed(media: &mut Option<Media>) {
-    let told = match media {
-        Some(media) => media.figures.changed().await.is_ok(),
-        None => false,
-    };
-    if !told {
-        std::future::pending().await
+/// What a call's media tell.
+enum MediaNews {
+    Figures(Option<Live>),
+    Failure(String),
+}
+
+/// The next news of a call's media; never without one.
+async fn media_news(media: &mut Option<Media>) -> MediaNews {
+    let Some(media) = media else { return std::future::pending().await };
+    tokio::select! {
+        biased; // what fails is told before figures
+        text = media.failures.next() => MediaNews::Failure(text),
+        Ok(()) = media.figures.changed() => MediaNews::Figures(media.figures.borrow_and_update().clone()),
+        else => std::future::pending().await,
     }
 }

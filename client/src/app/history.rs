@@ -13,6 +13,9 @@ pub fn outcome(call: &PastCall) -> String {
         (false, 0, EndReason::Offline) => "was not online".to_owned(),
         (false, 0, EndReason::Cancelled) => "cancelled".to_owned(),
         (false, 0, _) => "not answered".to_owned(),
-        (false, accepted, _) => format!("talked for {}", duration(call.ended_ms.saturating_sub(accepted) / 1_000)),
+        (false, accepted, reason) => {
+            let cut_off = if reason == EndReason::RelayLost { ", then the relay failed" } else { "" };
+            format!("talked for {}{cut_off}", duration(call.ended_ms.saturating_sub(accepted) / 1_000))
+        }
     }
 }

@@ -103,7 +103,7 @@ mod tests {
     fn live(delay_ms: f64, fps: f64, loss: f64, slow_stage: usize) -> Live {
         let mut stages_ms = [1.0; 6];
         stages_ms[slow_stage] = delay_ms;
-        Live { seconds: 1.0, delay_ms, stages_ms, fps, bitrate_bps: 1e6, loss, ..Live::default() }
+        Live { seconds: 1.0, delay_ms, stages_ms, fps, bitrate_bps: 1e6, loss }
     }
 
     #[test]

@@ -372,8 +372,8 @@ mod tests {
 
     #[test]
     fn two_who_call_each_other_keep_their_media_for_the_one_call() {
-        let mut state = State::default();
-        state.call = Some(Call::new(ME, "Bob".into(), Phase::RingingOut { devices: None }));
+        let call = Call::new(ME, "Bob".into(), Phase::RingingOut { devices: None });
+        let mut state = State { call: Some(call), ..State::default() };
         assert_eq!(state.handle(incoming(THEIRS, "bob"), at(0)), []);
         assert!(state.waiting.is_empty());
         assert_eq!(state.handle(ended(ME, EndReason::Merged), at(1)), [Duty::RefreshHistory]);

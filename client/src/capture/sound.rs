@@ -15,10 +15,36 @@ pub trait Source: Send {
 
 /// Why a sound file cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use {} as sound: {source}. Convert it, for example: ffmpeg -i INPUT OUTPUT.wav", path.display())]
-pub struct Error {
-    path: PathBuf,
-    source: wav::Error,
+pub enum Error {
+    /// The file cannot be opened or read.
+    #[error("cannot read {}: {source}. Check the path", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is not usable sound.
+    #[error("cannot use {} as sound: {source}. Convert it, for example: ffmpeg -i INPUT OUTPUT.wav", path.display())]
+    Wav {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: wav::Error,
+    },
+}
+
+impl Error {
+    fn new(path: &Path, error: wav::Error) -> Self {
+        let path = path.to_owned();
+        match error {
+            // A file that ends too early is there, and is damaged.
+            wav::Error::Io(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
+                Self::Read { path, source }
+            }
+            source => Self::Wav { path, source },
+        }
+    }
 }
 
 /// The project's own voice-like sound.
@@ -52,7 +78,7 @@ impl WavFile {
     ///
     /// [`Error`] says what is wrong with the file.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let samples = wav::read_mono_48k(path).map_err(|source| Error { path: path.to_owned(), source })?;
+        let samples = wav::read_mono_48k(path).map_err(|error| Error::new(path, error))?;
         Ok(Self { samples, position: 0 })
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     pipeline::control::SendControl,
     stats::{
-        self,
+        self, Open,
         record::{Drop, Fate, FrameRecord, Media, Side},
     },
 };
@@ -30,6 +30,8 @@ pub struct Captured {
     pub number: u32,
     /// The moment of the hand-over.
     pub at: Timestamp,
+    /// What becomes of it; counts if the call wanted pictures when it was captured.
+    pub record: Open,
 }
 
 /// A source that can be asked for its n-th picture. A seam: files, generated scenes, later cameras.
@@ -48,9 +50,9 @@ pub trait Source: Send {
 /// Why a source gives no pictures.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be opened.
-    #[error("cannot open {}: {source}. Check the path", path.display())]
-    Open {
+    /// The file cannot be opened or read.
+    #[error("cannot read {}: {source}. Check the path", path.display())]
+    Read {
         /// Which.
         path: PathBuf,
         /// What the system says.
@@ -67,6 +69,19 @@ pub enum Error {
         /// What is wrong.
         source: y4m::Error,
     },
+}
+
+impl Error {
+    fn new(path: &Path, error: y4m::Error) -> Self {
+        let path = path.to_owned();
+        match error {
+            // A file that ends too early is there, and is damaged.
+            y4m::Error::Io(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
+                Self::Read { path, source }
+            }
+            source => Self::Y4m { path, source },
+        }
+    }
 }
 
 /// The project's own moving picture.
@@ -109,8 +124,8 @@ impl Y4mFile {
     ///
     /// Any [`Error`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
-        let wrong = |source| Error::Y4m { path: path.to_owned(), source };
+        let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let wrong = |error| Error::new(path, error);
         let mut reader = y4m::Reader::new(BufReader::new(file)).map_err(wrong)?;
         let header = reader.header();
         let size = (header.width, header.height);
@@ -127,7 +142,7 @@ impl Source for Y4mFile {
 
     fn read(&mut self, _number: u32, out: &mut Picture) -> Result<(), Error> {
         let index = self.order.next().unwrap_or_default();
-        self.reader.read(index, out).map_err(|source| Error::Y4m { path: self.path.clone(), source })
+        self.reader.read(index, out).map_err(|error| Error::new(&self.path, error))
     }
 }
 
@@ -177,14 +192,15 @@ pub async fn run(
             return;
         }
         let at = clock.now();
-        if let Some(replaced) = cell.put(Captured { picture, number, at }) {
-            if control.sending_video() {
-                stats.record(FrameRecord {
-                    capture: Some(replaced.number),
-                    captured_ns: Some(replaced.at.as_nanos()),
-                    ..FrameRecord::new(Side::Sender, Media::Video, Fate::Dropped(Drop::Replaced))
-                });
-            }
+        let record = FrameRecord {
+            capture: Some(number),
+            captured_ns: Some(at.as_nanos()),
+            ..FrameRecord::new(Side::Sender, Media::Video, Fate::InFlight)
+        };
+        let record = Open::new(record, &stats);
+        let record = if control.sending_video() { record } else { record.unless_counted() };
+        if let Some(replaced) = cell.put(Captured { picture, number, at, record }) {
+            replaced.record.end(Fate::Dropped(Drop::Replaced));
             pool.put(replaced.picture);
         }
         due += interval;

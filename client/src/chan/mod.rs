@@ -1,4 +1,5 @@
-//! The client's own concurrency primitive. Everything else that crosses threads is a bounded queue of the standard
-//! library or of tokio, with its capacity named where it is made.
+//! What crosses threads in the client beyond the bounded queues of the standard library and of tokio, each with its
+//! capacity named where it is made.
 
+pub mod failures;
 pub mod latest;

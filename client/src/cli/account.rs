@@ -1,14 +1,15 @@
-//! `visavis history | devices | whoami`: what the relay and the profile know about this person.
+//! `visavis history | whoami`: what the relay and the profile know about this person.
 
 use std::path::Path;
 
-use visavis_proto::{
-    ids::{AccountKey, DeviceKey},
-    wire::control::{EndReason, PastCall},
-};
+use visavis_proto::wire::control::PastCall;
 
-use super::{Outcome, people::duration, visit};
-use crate::{clock::Clock, identity, profile::Profile};
+use super::{Outcome, visit};
+use crate::{
+    app::{history::outcome, people::duration},
+    clock::Clock,
+    profile::Profile,
+};
 
 #[derive(Debug, clap::Args)]
 pub struct HistoryArguments {
@@ -36,30 +37,11 @@ pub async fn history(folder: &Path, arguments: HistoryArguments) -> anyhow::Resu
     Ok(Outcome::Done)
 }
 
-pub async fn devices(folder: &Path) -> anyhow::Result<Outcome> {
-    let profile = Profile::load(folder)?;
-    let (account, own) = (profile.account, profile.device.device());
-    let (client, _events) = visit(folder, Clock::system()).await?;
-    let devices = client.queries().devices().await?;
-    let list = identity::verify_devices(account, &devices.devices.unwrap_or_default())?;
-    for device in &list.devices {
-        let key = DeviceKey::try_from(&device.key[..]).map(|key| key.to_string()).unwrap_or_default();
-        let state = match (device.key == own.0, devices.online.contains(&device.key)) {
-            (true, _) => "this device",
-            (false, true) => "online",
-            (false, false) => "offline",
-        };
-        println!("{key}  {:<32} {state}", device.name);
-    }
-    client.stop().await;
-    Ok(Outcome::Done)
-}
-
 pub fn whoami(folder: &Path) -> anyhow::Result<Outcome> {
     let profile = Profile::load(folder)?;
     println!("name     {}", profile.name);
     println!("relay    {}", profile.link);
-    println!("account  {}", AccountKey::to_hex(profile.account));
+    println!("account  {}", profile.account.to_hex());
     println!("device   {} ({})", profile.device.device().to_hex(), profile.device_name);
     Ok(Outcome::Done)
 }
@@ -67,14 +49,6 @@ pub fn whoami(folder: &Path) -> anyhow::Result<Outcome> {
 fn describe(call: &PastCall, now_ms: u64) -> String {
     let ago = duration(now_ms.saturating_sub(call.began_ms) / 1_000);
     let direction = if call.outgoing { "to  " } else { "from" };
-    let what = match (call.missed(), call.accepted_ms, call.reason()) {
-        (true, ..) => "missed".to_owned(),
-        (false, 0, EndReason::Declined) => "declined".to_owned(),
-        (false, 0, EndReason::Busy) => "busy".to_owned(),
-        (false, 0, EndReason::Offline) => "was not online".to_owned(),
-        (false, 0, EndReason::Cancelled) => "cancelled".to_owned(),
-        (false, 0, _) => "not answered".to_owned(),
-        (false, accepted, _) => format!("talked for {}", duration(call.ended_ms.saturating_sub(accepted) / 1_000)),
-    };
+    let what = outcome(call);
     format!("{ago:>12} ago  {direction} {:<24} {what}", call.peer)
 }

@@ -72,7 +72,7 @@ async fn answer_one(
     clock: Clock,
 ) -> anyhow::Result<Option<(Outcome, GoOn)>> {
     // Encoders and files are ready before it rings: the first picture then follows the accept at once.
-    let prepared = arguments.media.prepare(clock, talk::CALLEE_SEED)?;
+    let mut prepared = arguments.media.prepare(clock, talk::CALLEE_SEED)?;
     let Some((call, caller)) = wait_for_call(events).await? else { return Ok(None) };
     println!("{caller} calls.");
     let answer = match typed {
@@ -89,7 +89,7 @@ async fn answer_one(
         }
         Answer::Ended(outcome) => return Ok(Some((outcome, go_on))),
     }
-    let result = talk::until_over(client, events, call, &caller, &arguments.media, &prepared.rest).await;
+    let result = talk::until_over(client, events, call, &caller, &arguments.media, &mut prepared.rest).await;
     prepared.stages.finish();
     let outcome = talk::conclude(&arguments.media, prepared.rest, result)?;
     Ok(Some((outcome, go_on)))

@@ -16,12 +16,12 @@ pub struct Arguments {
 
 pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome> {
     let clock = Clock::system();
-    let prepared = arguments.media.prepare(clock, talk::CALLER_SEED)?;
+    let mut prepared = arguments.media.prepare(clock, talk::CALLER_SEED)?;
     let (client, mut events) = connect(folder, clock).await?;
     println!("Calling {} ...", arguments.name);
     let call = client.call(&arguments.name, prepared.ports).await;
     let result =
-        talk::until_over(&client, &mut events, call, &arguments.name, &arguments.media, &prepared.rest).await;
+        talk::until_over(&client, &mut events, call, &arguments.name, &arguments.media, &mut prepared.rest).await;
     client.stop().await;
     prepared.stages.finish();
     talk::conclude(&arguments.media, prepared.rest, result)

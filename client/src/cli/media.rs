@@ -12,13 +12,15 @@ use visavis_proto::{units::Bitrate, wire::control::MAX_STREAMS};
 use crate::{
     call::{Camera, Microphone, Options, Stages},
     capture::{sound, video},
+    chan::failures::{Failures, failures},
     clock::Clock,
     net::media::Ports,
     playback::{
         Nowhere, PictureSink, SoundSink,
         record::{self, Recording},
     },
-    stats::{self, collector::Collector, run::Running},
+    sentence::explain,
+    stats::{self, run::Running},
 };
 
 #[derive(Debug, Clone, clap::Args)]
@@ -57,15 +59,15 @@ pub struct Arguments {
     #[arg(long, value_name = "KBPS", default_value_t = 48, value_parser = clap::value_parser!(u64).range(6..=510))]
     audio_rate: u64,
 
-    /// Record the pictures that come; frame numbers and times go to FILE.y4m.csv.
+    /// Record the pictures that come from the moment the call is live; frame numbers and times go to FILE.y4m.csv.
     #[arg(long, value_name = "FILE.y4m")]
     record_video: Option<PathBuf>,
 
-    /// Record the sound that comes.
+    /// Record the sound that comes from the moment the call is live; when that was goes to FILE.wav.csv.
     #[arg(long, value_name = "FILE.wav")]
     record_audio: Option<PathBuf>,
 
-    /// Write one JSON line a frame: its stage times and its fate.
+    /// Write one JSON line a frame: its stage times and its fate; the last line counts what tells of trouble.
     #[arg(long, value_name = "FILE.jsonl")]
     stats: Option<PathBuf>,
 
@@ -97,6 +99,8 @@ pub struct Rest {
     recordings: Vec<Recording>,
     /// The collector.
     pub collector: Running,
+    /// What goes wrong with recordings and statistics while the call lasts.
+    pub failures: Failures,
     clock: Clock,
 }
 
@@ -113,11 +117,12 @@ impl Arguments {
             Some(path) => Some(Box::new(sound::WavFile::open(path)?)),
             None => Some(Box::new(sound::Generated::new(seed))),
         };
+        let (reporter, failures) = failures();
         let mut recordings = Vec::new();
         let picture_sink: Box<dyn PictureSink> = match &self.record_video {
             None => Box::new(Nowhere),
             Some(path) => {
-                let (sink, recording) = record::video(path, self.fps)?;
+                let (sink, recording) = record::video(path, self.fps, reporter.clone())?;
                 recordings.push(recording);
                 Box::new(sink)
             }
@@ -125,7 +130,7 @@ impl Arguments {
         let sound_sink: Box<dyn SoundSink> = match &self.record_audio {
             None => Box::new(Nowhere),
             Some(path) => {
-                let (sink, recording) = record::sound(path)?;
+                let (sink, recording) = record::sound(path, reporter.clone())?;
                 recordings.push(recording);
                 Box::new(sink)
             }
@@ -135,7 +140,7 @@ impl Arguments {
             std::fs::write(path, b"").with_context(|| unwritable(path))?;
         }
         let (sender, queue) = stats::channel();
-        let collector = stats::run::start(queue, clock, self.stats.as_deref())?;
+        let collector = stats::run::start(queue, clock, self.stats.as_deref(), reporter)?;
         let video_rate = Bitrate::from_kbps(self.video_rate);
         let camera = pictures.map(|source| Camera::h264(source, f64::from(self.fps), video_rate)).transpose()?;
         let microphone = sound.map(|source| Microphone { source, rate: Bitrate::from_kbps(self.audio_rate) });
@@ -143,7 +148,7 @@ impl Arguments {
         let options = Options { camera, microphone, video_rate, decoder, picture_sink, sound_sink };
         let (stages, ports) = Stages::start(options, clock, &sender)?;
         debug_assert!(ports.offers.len() <= MAX_STREAMS);
-        Ok(Prepared { stages, ports, rest: Rest { recordings, collector, clock } })
+        Ok(Prepared { stages, ports, rest: Rest { recordings, collector, failures, clock } })
     }
 
     /// The time after which to hang up.
@@ -151,18 +156,25 @@ impl Arguments {
         self.duration.map(Duration::from_secs)
     }
 
-    /// Closes the recordings and writes the report. Call it once the stages are gone.
-    pub fn conclude(&self, rest: Rest) -> anyhow::Result<Collector> {
+    /// Closes the recordings and writes the report, each whether or not the others could be written. Call it once the
+    /// stages are gone.
+    pub fn conclude(&self, rest: Rest) -> anyhow::Result<()> {
+        let mut failed = Vec::new();
         for recording in rest.recordings {
-            recording.finish()?;
+            failed.extend(recording.finish().err().map(anyhow::Error::from));
         }
-        let mut collector = rest.collector.finish()?;
+        let (mut collector, lines) = rest.collector.finish()?;
+        failed.extend(lines.err().map(anyhow::Error::from));
         if let Some(path) = &self.report {
             let report = collector.report(rest.clock.now(), "visavis");
             let text = serde_json::to_string_pretty(&report)?;
-            std::fs::write(path, text + "\n").with_context(|| unwritable(path))?;
+            failed.extend(std::fs::write(path, text + "\n").with_context(|| unwritable(path)).err());
         }
-        Ok(collector)
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let failed: Vec<String> = failed.iter().map(explain).collect();
+        anyhow::bail!("not everything was written: {}", failed.join("; "))
     }
 }
 

@@ -1,13 +1,14 @@
 //! The command line. Each command is one file; what a call's commands share is in `media` and `talk`.
 //!
-//!
 //! Exit codes: 0 all went well; 1 something failed; 2 wrong usage; 3 the call was not taken; 4 the call was lost.
 
 mod account;
 mod answer;
 mod call;
+mod devices;
 mod join;
 mod media;
+mod password;
 mod people;
 mod talk;
 
@@ -15,7 +16,6 @@ use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
 
 use anyhow::{Context, ensure};
@@ -25,14 +25,25 @@ use crate::{
     client::{Client, Events},
     clock::Clock,
     profile::{self, Profile},
-    sentence::Outcome,
+    sentence::{self, Outcome},
 };
 
 pub use talk::describe as describe_live;
 
+/// What `--help` ends with: the way from nothing to a call.
+const FIRST_STEPS: &str = "\
+First steps:
+  visavis join 'visavis://HOST:PORT/#KEY&t=INVITE' --name YOU   once; the relay's operator gives you the link
+  visavis people                                                who is there
+  visavis call NAME                                             Ctrl-C hangs up
+  visavis answer                                                be called
+
+Another device of yours joins with the link, your name, your password and --existing.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the call was not taken, 4 the call was lost.";
+
 /// Video calls through a relay of your own.
 #[derive(Debug, Parser)]
-#[command(name = "visavis", version, about, max_term_width = 100)]
+#[command(name = "visavis", version, about, max_term_width = 100, after_help = FIRST_STEPS)]
 struct Arguments {
     /// The folder with this device's key and relay.
     #[arg(long, global = true, value_name = "FOLDER", env = "VISAVIS_PROFILE")]
@@ -58,8 +69,8 @@ enum Command {
     Answer(answer::Arguments),
     /// Show past and missed calls.
     History(account::HistoryArguments),
-    /// Show this person's devices.
-    Devices,
+    /// Show your devices, or shut one of them out.
+    Devices(devices::Arguments),
     /// Show who this device is, and where.
     Whoami,
 }
@@ -78,19 +89,10 @@ pub fn main() -> ExitCode {
         Ok(Outcome::NotTaken) => ExitCode::from(3),
         Ok(Outcome::Lost) => ExitCode::from(4),
         Err(error) => {
-            eprintln!("visavis: {}", explain(&error));
+            eprintln!("visavis: {}", sentence::explain(&error));
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error with its causes, leaving out those that it names itself.
-fn explain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.contains(&cause) {
-        true => text,
-        false if text.is_empty() => cause,
-        false => format!("{text}: {cause}"),
-    })
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
@@ -105,7 +107,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Call(call) => call::run(&folder, call).await,
         Command::Answer(answer) => answer::run(&folder, answer).await,
         Command::History(history) => account::history(&folder, history).await,
-        Command::Devices => account::devices(&folder).await,
+        Command::Devices(devices) => devices::run(&folder, devices).await,
         Command::Whoami => account::whoami(&folder),
     }
 }
@@ -128,13 +130,13 @@ fn claim(folder: &Path) -> anyhow::Result<Option<File>> {
 /// Goes online with the profile of `folder`.
 async fn connect(folder: &Path, clock: Clock) -> anyhow::Result<(Client, Events)> {
     let profile = Profile::load(folder)?;
-    Ok(Client::connect(profile.link, Arc::new(profile.device), clock).await?)
+    Ok(Client::connect(profile.link, profile.device, clock).await?)
 }
 
 /// Connects with the profile of `folder` to look something up.
 async fn visit(folder: &Path, clock: Clock) -> anyhow::Result<(Client, Events)> {
     let profile = Profile::load(folder)?;
-    Ok(Client::visit(profile.link, Arc::new(profile.device), clock).await?)
+    Ok(Client::visit(profile.link, profile.device, clock).await?)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub async fn until_over(
     call: CallId,
     peer: &str,
     arguments: &media::Arguments,
-    rest: &Rest,
+    rest: &mut Rest,
 ) -> anyhow::Result<(EndReason, String)> {
     let mut live_figures = rest.collector.live();
     let mut hang_up_at: Option<Instant> = None;
@@ -108,6 +108,7 @@ pub async fn until_over(
                     CallEvent::Peer { .. } | CallEvent::FramesDropped(_) => {}
                 },
             },
+            failure = rest.failures.next() => say(&format!("{}. The call goes on.", capitalised(&failure))),
             () = sleep_until(hang_up_at) => {
                 hang_up_at = None;
                 client.end(current).await;
@@ -121,17 +122,27 @@ pub async fn until_over(
     }
 }
 
-/// Writes what is to be written and says how it ended.
+/// Says how it ended and writes what is to be written.
 pub fn conclude(
     arguments: &media::Arguments,
     rest: Rest,
     result: anyhow::Result<(EndReason, String)>,
 ) -> anyhow::Result<Outcome> {
-    arguments.conclude(rest)?;
-    let (reason, peer) = result?;
-    let (text, outcome) = sentence::ended(reason, &peer);
-    say(&text);
-    Ok(outcome)
+    let ended = result.map(|(reason, peer)| {
+        let (text, outcome) = sentence::ended(reason, &peer);
+        say(&text);
+        outcome
+    });
+    match (ended, arguments.conclude(rest)) {
+        (Err(lost), Err(unwritten)) => Err(lost.context(unwritten)),
+        (ended, written) => written.and(ended),
+    }
+}
+
+/// As the beginning of a sentence.
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 async fn sleep_until(at: Option<Instant>) {

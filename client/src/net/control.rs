@@ -15,16 +15,22 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The connection ended.
-    #[error("the connection to the relay ended: {0}")]
+    #[error("the connection to the relay ended: {0}. Check your network, and try again")]
     Lost(String),
     /// The relay breaks the protocol.
-    #[error("the relay sent something that this version does not understand: {0}")]
+    #[error(
+        "the relay sent something that this version does not understand: {0}. One of the two is probably too old: update \
+         it"
+    )]
     Protocol(String),
     /// A request was refused.
     #[error("{}", refusal(.0))]
     Refused(Refused),
     /// No answer in time.
-    #[error("the relay did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
+    #[error(
+        "the relay did not answer within {} s: it is overloaded, or the network in between is. Try again in a minute",
+        ANSWER_TIMEOUT.as_secs()
+    )]
     Silent,
 }
 
@@ -160,28 +166,39 @@ impl Writer {
 fn refusal(refused: &Refused) -> String {
     let text = match refused.code() {
         ErrorCode::InviteRequired => {
-            "this relay registers people by invite only: ask its operator for an invite link (visavis-relay invite), or \
+            "this relay registers people by invite only: ask its operator for an invite link (visavis-relay invite); put \
+             it in quotes, or the shell cuts it at the &. Add --existing if you have an account here and this is another \
+             device of yours"
+        }
+        ErrorCode::InviteInvalid => {
+            "this invite is not valid: it was used already, has expired, or is for another name. Ask for a new one, or \
              add --existing if you have an account here and this is another device of yours"
         }
-        ErrorCode::InviteInvalid => "this invite is not valid: it was used already or has expired. Ask for a new one",
         ErrorCode::NameTaken => {
             "somebody here has this name already: choose another, or add --existing if it is you on another device"
         }
         ErrorCode::NameInvalid => {
             "this name cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are allowed"
         }
-        ErrorCode::LoginFailed => "wrong name or password",
+        ErrorCode::LoginFailed => crate::opaque::WRONG_PASSWORD,
         ErrorCode::Disabled => "this account has been disabled: ask the relay's operator",
         ErrorCode::TooMany => "too many requests: wait a minute and try again",
         ErrorCode::NotLoggedIn => {
             "this device is not enrolled at the relay: join it first (visavis join LINK --name YOU)"
         }
-        ErrorCode::DeviceListInvalid => "the relay refused this account's list of devices",
+        ErrorCode::DeviceListInvalid => {
+            "the relay refused this account's list of devices: another device may have changed it meanwhile, so try again"
+        }
         ErrorCode::NoSuchCall => "that call has ended already",
         ErrorCode::Draining => "the relay is shutting down: try again in a minute",
         ErrorCode::Unsupported => "the relay is older than this program and does not know this request",
         ErrorCode::Internal => "the relay failed inside: its operator finds the reason in its log",
         ErrorCode::BadRequest | ErrorCode::Unspecified => "the relay refused the request",
     };
-    if refused.detail.is_empty() { text.to_owned() } else { format!("{text} ({})", refused.detail) }
+    // Elsewhere the detail says the same in fewer words.
+    let vague = matches!(
+        refused.code(),
+        ErrorCode::BadRequest | ErrorCode::Unspecified | ErrorCode::DeviceListInvalid | ErrorCode::Internal
+    );
+    if vague && !refused.detail.is_empty() { format!("{text} ({})", refused.detail) } else { text.to_owned() }
 }

@@ -8,17 +8,18 @@ use visavis_proto::{
     ids::StreamId,
     media::{
         loss::{HopLoss, LossCounter},
-        reassemble::{Config, LossCause, LostFrames, Reassembler, ReceivedFrame},
+        reassemble::{Config, LossCause, LostFrames, Reassembler, ReceivedFrame, Stats as ReassemblyStats},
     },
     signal::clock::ClockSync,
     time::Timestamp,
-    wire::{control::StreamKind, feedback::Feedback, media::Packet},
+    wire::{
+        control::StreamKind,
+        feedback::Feedback,
+        media::{FrameHeader, Packet},
+    },
 };
 
-use crate::{
-    pipeline::recv::IncomingFrame,
-    stats::record::{Drop, Fate, FrameRecord, Media, Side},
-};
+use crate::stats::record::{Counter, Drop, Fate, FrameRecord, Media, Side};
 
 /// What one device receives in one call.
 #[derive(Debug)]
@@ -27,14 +28,16 @@ pub struct Downlink {
     arrivals: ArrivalLog,
     loss: LossCounter,
     unknown: u64,
+    /// What [`Self::take_counts`] answered so far: packets of unknown streams, and the streams' own counts.
+    told: (u64, ReassemblyStats),
     output: VecDeque<Output>,
 }
 
 /// What comes out.
 #[derive(Debug)]
 pub enum Output {
-    /// A whole frame.
-    Frame(IncomingFrame),
+    /// A whole, opened frame: its header, its bytes, and its stage times so far.
+    Frame(FrameHeader, Vec<u8>, FrameRecord),
     /// Pictures that will not come.
     LostPictures(LostFrames),
     /// The fate of a frame that ends here.
@@ -67,6 +70,7 @@ impl Downlink {
             arrivals: ArrivalLog::default(),
             loss: LossCounter::new(),
             unknown: 0,
+            told: Default::default(),
             output: VecDeque::new(),
         }
     }
@@ -112,6 +116,23 @@ impl Downlink {
         self.output.pop_front()
     }
 
+    /// What tells of trouble, since the last call of this.
+    pub fn take_counts(&mut self) -> [(Counter, u64); 4] {
+        let mut sum = ReassemblyStats::default();
+        for stats in self.streams.iter().map(|stream| stream.reassembler.stats()) {
+            sum.refused += stats.refused;
+            sum.duplicates += stats.duplicates;
+            sum.late += stats.late;
+        }
+        let told = std::mem::replace(&mut self.told, (self.unknown, sum));
+        [
+            (Counter::UnknownStreamPackets, self.unknown - told.0),
+            (Counter::RefusedPackets, sum.refused - told.1.refused),
+            (Counter::DuplicatePackets, sum.duplicates - told.1.duplicates),
+            (Counter::LatePackets, sum.late - told.1.late),
+        ]
+    }
+
     /// Packets of this hop since the last call of this.
     pub fn take_loss(&mut self) -> HopLoss {
         self.loss.take_window()
@@ -145,7 +166,7 @@ impl Incoming {
     fn open(&mut self, mut frame: ReceivedFrame, clocks: &ClockSync) -> Output {
         let record = describe(self.media, &frame, clocks);
         match self.opener.open(&frame.header, &mut frame.payload) {
-            Ok(()) => Output::Frame(IncomingFrame { header: frame.header, payload: frame.payload, record }),
+            Ok(()) => Output::Frame(frame.header, frame.payload, record),
             Err(_) => Output::Record(FrameRecord { fate: Fate::Dropped(Drop::Forged), ..record }),
         }
     }
@@ -170,6 +191,71 @@ fn describe(media: Media, frame: &ReceivedFrame, clocks: &ClockSync) -> FrameRec
         layer: frame.header.layer,
         key: frame.header.key,
         clock_bound_ns: u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX),
-        ..FrameRecord::new(Side::Receiver, media, Fate::Shown)
+        ..FrameRecord::new(Side::Receiver, media, Fate::InFlight)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use visavis_proto::{
+        ids::FrameNumber,
+        wire::media::{HopHeader, References},
+    };
+
+    use super::*;
+
+    /// A picture of two packets.
+    fn frame(bytes: u32) -> FrameHeader {
+        FrameHeader {
+            stream_index: 1,
+            audio: false,
+            key: true,
+            recovery_point: true,
+            discardable: false,
+            layer: 0,
+            number: FrameNumber(0),
+            references: References::NONE,
+            capture_time: Timestamp::ZERO,
+            capture_number: 0,
+            encoded_after_us: 0,
+            bytes,
+            packets: 2,
+        }
+    }
+
+    #[test]
+    fn packets_that_tell_of_trouble_are_counted_once_and_then_anew() {
+        let mut downlink = Downlink::new([(StreamId(7), 1, StreamKind::Camera)]);
+        let clocks = ClockSync::new();
+        let mut sequence = 0;
+        let mut come = |downlink: &mut Downlink, stream, bytes| {
+            let frame = frame(bytes);
+            let payload = vec![0; frame.slice_range(0).expect("two packets").len()];
+            let hop = HopHeader {
+                stream: StreamId(stream),
+                sequence,
+                index: 0,
+                retransmission: false,
+                dropped: None,
+                sent_after_us: 0,
+                relayed: None,
+            };
+            sequence += 1;
+            downlink.handle_packet(&Packet { hop, frame, payload: &payload }, &clocks, Timestamp::ZERO);
+        };
+        for (stream, bytes) in [(7, 1_500), (7, 1_500), (8, 1_500), (7, 1_502), (8, 1_500)] {
+            come(&mut downlink, stream, bytes);
+        }
+        let counts = |unknown, refused, duplicate| {
+            [
+                (Counter::UnknownStreamPackets, unknown),
+                (Counter::RefusedPackets, refused),
+                (Counter::DuplicatePackets, duplicate),
+                (Counter::LatePackets, 0),
+            ]
+        };
+        assert_eq!(downlink.take_counts(), counts(2, 1, 1));
+        come(&mut downlink, 8, 1_500);
+        assert_eq!(downlink.take_counts(), counts(1, 0, 0));
     }
 }

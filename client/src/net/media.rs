@@ -1,7 +1,7 @@
 //! One live call's media on the network thread: its uplink, its downlink, and the queues to and from the stages.
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use visavis_proto::{
     ids::{CallId, StreamId},
     media::gate::RecoveryRequest,
@@ -25,8 +25,8 @@ use crate::{
         send::{CAMERA, EncodedFrame},
     },
     stats::{
-        self,
-        record::{Drop, Fate, FrameRecord, Media as Kind, Note},
+        self, Open,
+        record::{Counter, Drop, Fate, Media as Kind, Note},
     },
 };
 
@@ -125,11 +125,7 @@ impl Media {
 
     /// The next datagram that may leave: feedback, then sound, then pictures.
     pub fn poll_datagram(&mut self, now: Timestamp) -> Option<Bytes> {
-        let datagram = self.feedback.take().or_else(|| self.uplink.poll_datagram(now));
-        while let Some(record) = self.uplink.poll_record() {
-            self.ports.stats.record(record);
-        }
-        datagram
+        self.feedback.take().or_else(|| self.uplink.poll_datagram(now))
     }
 
     /// Tells the encoders whether another picture fits.
@@ -144,9 +140,15 @@ impl Media {
         times.into_iter().flatten().min()
     }
 
-    /// The call is over: the encoders stop, and the stages end as their queues close.
-    pub fn finish(mut self, now: Timestamp) {
+    /// The call is over: the encoders stop, and the stages end as their queues close. `unusable` datagrams could not be
+    /// read, or belonged to no call.
+    pub fn finish(mut self, unusable: u64, now: Timestamp) {
         self.ports.control.set_live(false);
+        let unusable = (Counter::UnusableDatagrams, unusable);
+        for (what, count) in self.downlink.take_counts().into_iter().chain([unusable]).filter(|(_, count)| *count > 0)
+        {
+            self.ports.stats.note(Note::Counted(what, count));
+        }
         let loss = self.downlink.take_loss();
         self.ports.stats.note(Note::Packets { received: loss.received, lost: loss.lost });
         self.ports.stats.note(Note::Over { at: now });
@@ -161,24 +163,24 @@ impl Media {
                     // A full queue loses the news, and the gate finds the hole by the next frame's references.
                     let _ = self.ports.pictures_out.try_send(ToDecode::Lost(lost));
                 }
-                Output::Frame(frame) if frame.record.media == Kind::Video => {
-                    let record = frame.record.clone();
-                    if self.ports.pictures_out.try_send(ToDecode::Frame(frame)).is_err() {
-                        self.dropped(record);
-                    }
-                }
-                Output::Frame(frame) => {
-                    let record = frame.record.clone();
-                    if self.ports.sound_out.try_send(frame).is_err() {
-                        self.dropped(record);
+                Output::Frame(header, payload, record) => {
+                    let frame = IncomingFrame { header, payload, record: Open::new(record, &self.ports.stats) };
+                    let refused = match frame.record.media {
+                        Kind::Video => match self.ports.pictures_out.try_send(ToDecode::Frame(frame)) {
+                            Err(TrySendError::Full(ToDecode::Frame(frame))) => Some(frame),
+                            _ => None,
+                        },
+                        Kind::Audio => match self.ports.sound_out.try_send(frame) {
+                            Err(TrySendError::Full(frame)) => Some(frame),
+                            _ => None,
+                        },
+                    };
+                    if let Some(frame) = refused {
+                        frame.record.end(Fate::Dropped(Drop::DecodeQueueFull));
                     }
                 }
             }
         }
-    }
-
-    fn dropped(&self, record: FrameRecord) {
-        self.ports.stats.record(FrameRecord { fate: Fate::Dropped(Drop::DecodeQueueFull), ..record });
     }
 }
 

@@ -77,19 +77,26 @@ pub(super) fn send(connection: &Connection, datagram: Bytes) {
 
 /// Why the relay sent this device away for good, if it did.
 pub(super) async fn dismissed(connection: &Connection) -> Option<&'static str> {
+    match closed_with(connection).await? {
+        CloseCode::Replaced => Some(
+            "this device has connected a second time, and the first connection has ended: end the other program that \
+             uses this profile, or join with a profile of its own (visavis join LINK --name YOU --existing --profile \
+             FOLDER)",
+        ),
+        CloseCode::Revoked => Some(
+            "this device was removed from its account, on another one or by a reset of the password: if it is still \
+             yours, join again (visavis join LINK --name YOU --existing)",
+        ),
+        CloseCode::Disabled => Some("this account has been disabled: ask the relay's operator"),
+        _ => None,
+    }
+}
+
+/// The code with which the relay closed the connection, if it did.
+pub(super) async fn closed_with(connection: &Connection) -> Option<CloseCode> {
     // The control stream may end a moment before the connection, which says why.
     let closed = tokio::time::timeout(Duration::from_secs(1), connection.closed()).await;
     let Ok(quinn::ConnectionError::ApplicationClosed(close)) = closed else { return None };
     let code = i32::try_from(close.error_code.into_inner()).ok()?;
-    match CloseCode::try_from(code).ok()? {
-        CloseCode::Replaced => Some(
-            "this device has connected a second time, and the first connection has ended: end the other program that \
-             uses this profile, or join with a profile of its own (visavis join LINK --existing)",
-        ),
-        CloseCode::Revoked => {
-            Some("this device was removed from its account: join again (visavis join LINK --name YOU --existing)")
-        }
-        CloseCode::Disabled => Some("this account has been disabled: ask the relay's operator"),
-        _ => None,
-    }
+    CloseCode::try_from(code).ok()
 }

@@ -6,13 +6,14 @@ use quinn::{Connection, ConnectionError, Endpoint, TransportErrorCode};
 use visavis_proto::{
     ids::AccountKey,
     wire::{
-        control::{self, Device, DeviceList, ErrorCode, LoggedIn, Welcome, client, relay},
+        control::{self, CloseCode, Device, DeviceList, ErrorCode, SignedDevices, Welcome, client, relay},
         link::Link,
     },
 };
 
 use super::{
     control::{Control, Error as ControlError, Presence},
+    online::closed_with,
     tls::{Refusal, WrongPin, client_config},
     transport::Network,
 };
@@ -51,7 +52,10 @@ pub enum Error {
     #[error(transparent)]
     WrongPin(#[from] WrongPin),
     /// TLS or QUIC failed.
-    #[error("the relay at {0} refused the connection: {1}")]
+    #[error(
+        "the relay at {0} refused the connection: {1}. Check that the port is a relay's, and that this program and the \
+         relay are of versions that go together"
+    )]
     Handshake(String, String),
     /// The link names no key, and no authority vouches for the relay's.
     #[error(
@@ -69,8 +73,14 @@ pub enum Error {
     )]
     NotEnrolled(String),
     /// The device is enrolled already.
-    #[error("this device is enrolled as {0} already")]
+    #[error("this device is enrolled as {0} already: there is nothing to join")]
     AlreadyEnrolled(String),
+    /// The relay was asked to let the device in, and whether it has is not known.
+    #[error(
+        "the relay did not confirm the registration ({0}), but may have made it: run the same command again, which finds \
+         out and goes on from there"
+    )]
+    Unconfirmed(ControlError),
     /// The relay refused, or spoke nonsense.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -110,6 +120,34 @@ pub struct Session {
 }
 
 impl Session {
+    /// This person's devices, as signed, and the keys of those that are online.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`].
+    pub async fn devices(&mut self) -> Result<control::Devices, Error> {
+        match self.control.request(client::Body::DevicesQuery(control::DevicesQuery {})).await? {
+            relay::Body::Devices(devices) => Ok(devices),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Replaces the list of this person's devices; those no longer in it are logged out at once.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`]. Being logged out by it oneself is none.
+    pub async fn update_devices(&mut self, devices: SignedDevices) -> Result<(), Error> {
+        let update = control::DevicesUpdate { devices: Some(devices) };
+        match self.control.request(client::Body::DevicesUpdate(update)).await {
+            Ok(relay::Body::Devices(_)) => Ok(()),
+            Ok(other) => Err(unexpected(&other)),
+            // The connection ends before the answer to a list without this device.
+            Err(ControlError::Lost(_)) if closed_with(&self.connection).await == Some(CloseCode::Revoked) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Leaves in good order: what was said is delivered, and the relay knows at once.
     pub async fn leave(mut self) {
         self.control.writer.finish().await;
@@ -158,78 +196,141 @@ pub async fn connect(how: &Dial) -> Result<Session, Error> {
     }
 }
 
-/// Registers a new person with the link's invite and enrols this device as their first.
+/// Registers a new person with the link's invite and enrols this device as their first, in one step.
 ///
 /// # Errors
 ///
 /// Any [`Error`].
 pub async fn register(network: &Network, link: &Link, device: &Key, who: &Credentials) -> Result<Session, Error> {
-    let (endpoint, connection, mut control) = introduce(network, link, device).await?;
-    let (registration, request) = opaque::Registration::start(&who.password)?;
-    let start = control::RegisterStart {
-        name: who.name.clone(),
-        invite: link.token.map(|token| token.to_vec()).unwrap_or_default(),
-        opaque: request,
-    };
-    let reply = match control.request(client::Body::RegisterStart(start)).await? {
-        relay::Body::RegisterReply(reply) => reply,
-        other => return Err(unexpected(&other)),
-    };
-    let (upload, export_key) = registration.finish(&reply.opaque)?;
-    let account = Key::generate()?;
-    let list = DeviceList { version: 1, devices: vec![this_device(device, who)] };
-    let finish = control::RegisterFinish {
-        opaque: upload,
-        account_key: account.public().to_vec(),
-        sealed_account_key: account.seal(&export_key)?,
-        devices: Some(account.sign_devices(&list)),
-    };
-    match control.request(client::Body::RegisterFinish(finish)).await? {
-        relay::Body::Welcome(welcome) => Ok(Session { endpoint, connection, control, welcome }),
-        other => Err(unexpected(&other)),
-    }
+    Guest::arrive(network, link, device).await?.register(device, &Key::generate()?, who).await
 }
 
-/// Logs in with name and password and enrols this device beside the person's others.
-///
-/// # Errors
-///
-/// Any [`Error`]; [`opaque::Error::WrongPassword`] for a wrong password and for an unknown name alike.
-pub async fn enrol(network: &Network, link: &Link, device: &Key, who: &Credentials) -> Result<Session, Error> {
-    let (endpoint, connection, mut control) = introduce(network, link, device).await?;
-    let (logged_in, account) = log_in(&mut control, who).await?;
-    let devices = account.add_device(&logged_in.devices.unwrap_or_default(), this_device(device, who))?;
-    match control.request(client::Body::Enrol(control::Enrol { devices: Some(devices) })).await? {
-        relay::Body::Welcome(welcome) => Ok(Session { endpoint, connection, control, welcome }),
-        other => Err(unexpected(&other)),
-    }
+/// A connection of a device that is nobody's yet.
+#[derive(Debug)]
+pub struct Guest {
+    endpoint: Endpoint,
+    connection: Connection,
+    control: Control,
+    link: Link,
 }
 
-/// Proves the password; answers the account's key, which only the password opens.
-async fn log_in(control: &mut Control, who: &Credentials) -> Result<(LoggedIn, Key), Error> {
-    let (login, request) = opaque::Login::start(&who.password)?;
-    let start = control::LoginStart { name: who.name.clone(), opaque: request };
-    let reply = match control.request(client::Body::LoginStart(start)).await? {
-        relay::Body::LoginReply(reply) => reply,
-        other => return Err(unexpected(&other)),
-    };
-    let (finish, export_key) = login.finish(&reply.opaque)?;
-    match control.request(client::Body::LoginFinish(control::LoginFinish { opaque: finish })).await? {
-        relay::Body::LoggedIn(logged_in) => {
-            let account = Key::unseal(&logged_in.sealed_account_key, &export_key)?;
-            Ok((logged_in, account))
+impl Guest {
+    /// Connects with a device that the relay is not supposed to know yet.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`]; [`Error::AlreadyEnrolled`] if it does.
+    pub async fn arrive(network: &Network, link: &Link, device: &Key) -> Result<Self, Error> {
+        let (endpoint, connection) = dial(network, link, device).await?;
+        match Control::open(&connection, Presence::Reachable).await? {
+            (control, relay::Body::Greeting(_)) => Ok(Self { endpoint, connection, control, link: link.clone() }),
+            (_, relay::Body::Welcome(welcome)) => Err(Error::AlreadyEnrolled(welcome.name)),
+            (_, other) => Err(unexpected(&other)),
         }
-        other => Err(unexpected(&other)),
+    }
+
+    /// Registers a new person, known by the fresh key `account`, with the link's invite, and enrols `device` as their
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`]. After [`Error::Unconfirmed`] the person may be registered, after every other one is not.
+    pub async fn register(mut self, device: &Key, account: &Key, who: &Credentials) -> Result<Session, Error> {
+        let (registration, request) = opaque::Registration::start(&who.password)?;
+        let start = control::RegisterStart {
+            name: who.name.clone(),
+            invite: self.link.token.map(|token| token.to_vec()).unwrap_or_default(),
+            opaque: request,
+        };
+        let reply = match self.control.request(client::Body::RegisterStart(start)).await? {
+            relay::Body::RegisterReply(reply) => reply,
+            other => return Err(unexpected(&other)),
+        };
+        let (upload, export_key) = registration.finish(&reply.opaque)?;
+        let list = DeviceList { version: 1, devices: vec![this_device(device, who)] };
+        let finish = control::RegisterFinish {
+            opaque: upload,
+            account_key: account.public().to_vec(),
+            sealed_account_key: account.seal(&export_key)?,
+            devices: Some(account.sign_devices(&list)),
+        };
+        self.enter(client::Body::RegisterFinish(finish)).await
+    }
+
+    /// Proves the password of an account that exists.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`]; [`opaque::Error::WrongPassword`] for a wrong password and for an unknown name alike.
+    pub async fn log_in(mut self, who: &Credentials) -> Result<Member, Error> {
+        let (login, request) = opaque::Login::start(&who.password)?;
+        let start = control::LoginStart { name: who.name.clone(), opaque: request };
+        let reply = match self.control.request(client::Body::LoginStart(start)).await? {
+            relay::Body::LoginReply(reply) => reply,
+            other => return Err(unexpected(&other)),
+        };
+        let (finish, export_key) = login.finish(&reply.opaque)?;
+        match self.control.request(client::Body::LoginFinish(control::LoginFinish { opaque: finish })).await? {
+            relay::Body::LoggedIn(logged_in) => {
+                let account = Key::unseal(&logged_in.sealed_account_key, &export_key)?;
+                Ok(Member { guest: self, account, devices: logged_in.devices.unwrap_or_default() })
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Says the last word, after which the relay knows the device.
+    async fn enter(mut self, body: client::Body) -> Result<Session, Error> {
+        match self.control.request(body).await {
+            Ok(relay::Body::Welcome(welcome)) => {
+                let Self { endpoint, connection, control, link: _ } = self;
+                Ok(Session { endpoint, connection, control, welcome })
+            }
+            Err(error) if is_plain_refusal(&error) => Err(error.into()),
+            Err(error) => Err(Error::Unconfirmed(error)),
+            Ok(other) => match unexpected(&other) {
+                Error::Control(error) => Err(Error::Unconfirmed(error)),
+                other => Err(other),
+            },
+        }
     }
 }
 
-/// Connects with a device that the relay is not supposed to know yet.
-async fn introduce(network: &Network, link: &Link, device: &Key) -> Result<(Endpoint, Connection, Control), Error> {
-    let (endpoint, connection) = dial(network, link, device).await?;
-    match Control::open(&connection, Presence::Reachable).await? {
-        (control, relay::Body::Greeting(_)) => Ok((endpoint, connection, control)),
-        (_, relay::Body::Welcome(welcome)) => Err(Error::AlreadyEnrolled(welcome.name)),
-        (_, other) => Err(unexpected(&other)),
+/// Whether the relay has certainly not done what it was asked. It may fail or shut down after it has.
+fn is_plain_refusal(error: &ControlError) -> bool {
+    use control::ErrorCode::{Draining, Internal, Unspecified};
+    error.code().is_some_and(|code| !matches!(code, Draining | Internal | Unspecified))
+}
+
+/// Somebody who has proved their password, on a device that is not theirs yet.
+#[derive(Debug)]
+pub struct Member {
+    guest: Guest,
+    account: Key,
+    devices: SignedDevices,
+}
+
+impl Member {
+    /// The account's key, which only the password opens.
+    pub const fn account(&self) -> &Key {
+        &self.account
+    }
+
+    /// Enrols `device` beside the person's others.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`]. After [`Error::Unconfirmed`] the device may be enrolled, after every other one is not.
+    pub async fn enrol(self, device: &Key, who: &Credentials) -> Result<Session, Error> {
+        let devices = self.account.add_device(&self.devices, this_device(device, who))?;
+        self.guest.enter(client::Body::Enrol(control::Enrol { devices: Some(devices) })).await
+    }
+
+    /// Leaves without a device; the account's key serves to sign what an enrolled one brings.
+    pub async fn leave(self) -> Key {
+        self.guest.connection.close(0u32.into(), b"bye");
+        self.guest.endpoint.wait_idle().await;
+        self.account
     }
 }
 

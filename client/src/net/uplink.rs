@@ -1,4 +1,5 @@
-//! Encoded frames to datagrams: `number -> seal -> cut -> pace`. Sans-IO; the actor moves the bytes.
+//! Encoded frames to datagrams: `number -> seal -> cut -> pace`. Sans-IO, but for the records that frames end here; the actor
+//! moves the bytes.
 
 use std::collections::VecDeque;
 
@@ -19,7 +20,10 @@ use visavis_proto::{
 
 use crate::{
     pipeline::send::EncodedFrame,
-    stats::record::{Drop, Fate, FrameRecord, Media, Side},
+    stats::{
+        Open,
+        record::{Drop, Fate, Media},
+    },
 };
 
 /// Most frames of sound that wait for the pacer; beyond it the oldest is dropped. 160 ms: older sound is useless.
@@ -40,7 +44,6 @@ pub struct Uplink {
     pictures: VecDeque<Outgoing>,
     queued: u64,
     log: SentLog,
-    records: VecDeque<FrameRecord>,
 }
 
 /// A sealed frame on its way out.
@@ -51,7 +54,7 @@ struct Outgoing {
     captured: Timestamp,
     sealed: Vec<u8>,
     next_packet: u16,
-    record: FrameRecord,
+    record: Open,
 }
 
 impl Uplink {
@@ -68,14 +71,16 @@ impl Uplink {
             pictures: VecDeque::new(),
             queued: 0,
             log: SentLog::default(),
-            records: VecDeque::new(),
         }
     }
 
-    /// Takes a frame from the encoder, seals it and queues its packets. A stream that the call does not have is
-    /// ignored.
+    /// Takes a frame from the encoder, seals it and queues its packets. A frame of a stream that the call does
+    /// not have is dropped.
     pub fn handle_frame(&mut self, frame: EncodedFrame, clocks: &ClockSync) {
-        let Some(&(_, stream)) = self.streams.iter().find(|(index, _)| *index == frame.stream_index) else { return };
+        let mut record = frame.record;
+        let Some(&(_, stream)) = self.streams.iter().find(|(index, _)| *index == frame.stream_index) else {
+            return record.end(Fate::Dropped(Drop::NotPublished));
+        };
         let mut sealed = frame.payload;
         let bytes = (sealed.len() + e2ee::OVERHEAD_BYTES) as u32;
         let header = FrameHeader {
@@ -94,19 +99,7 @@ impl Uplink {
             packets: packetise::slices(bytes),
         };
         self.sealer.seal(&header, &mut sealed);
-        let record = FrameRecord {
-            frame: Some(frame.number.0),
-            capture: Some(frame.capture_number),
-            captured_ns: Some(frame.captured.as_nanos()),
-            encoded_ns: Some(frame.encoded.as_nanos()),
-            bytes,
-            packets: header.packets,
-            layer: frame.layer,
-            key: frame.key,
-            width: frame.size.0,
-            height: frame.size.1,
-            ..FrameRecord::new(Side::Sender, frame.media, Fate::Sent)
-        };
+        (record.bytes, record.packets) = (bytes, header.packets);
         self.queued += u64::from(bytes);
         let outgoing = Outgoing { stream, header, captured: frame.captured, sealed, next_packet: 0, record };
         let (queue, capacity) = match frame.media {
@@ -155,9 +148,10 @@ impl Uplink {
         self.sequence = self.sequence.wrapping_add(1);
         outgoing.next_packet += 1;
         if outgoing.next_packet == outgoing.header.packets
-            && let Some(done) = queue.pop_front()
+            && let Some(mut done) = queue.pop_front()
         {
-            self.records.push_back(FrameRecord { sent_ns: Some(now.as_nanos()), ..done.record });
+            done.record.sent_ns = Some(now.as_nanos());
+            done.record.end(Fate::Sent);
         }
         Some(datagram)
     }
@@ -183,15 +177,10 @@ impl Uplink {
         self.log.handle_feedback(feedback, now);
     }
 
-    /// The record of a frame that has left, or was given up.
-    pub fn poll_record(&mut self) -> Option<FrameRecord> {
-        self.records.pop_front()
-    }
-
     fn forget(&mut self, frame: Outgoing, cause: Drop) {
         let sent = frame.header.slice_range(frame.next_packet).map_or(frame.sealed.len(), |range| range.start);
         self.queued = self.queued.saturating_sub((frame.sealed.len() - sent) as u64);
-        self.records.push_back(FrameRecord { fate: Fate::Dropped(cause), ..frame.record });
+        frame.record.end(Fate::Dropped(cause));
     }
 }
 

@@ -74,6 +74,11 @@ impl SendControl {
         self.0.send_modify(|state| state.keyframe_wanted = true);
     }
 
+    /// Media may flow.
+    pub fn is_live(&self) -> bool {
+        self.0.borrow().live
+    }
+
     /// Sound may be sent now.
     pub fn sending_sound(&self) -> bool {
         let state = self.0.borrow();

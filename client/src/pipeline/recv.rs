@@ -21,21 +21,21 @@ use visavis_proto::{
     media::{
         gate::{Admission, RecoveryRequest, ReferenceGate},
         lipsync,
-        playout::{AudioPlayout, Step, Stretch},
+        playout::{self, AudioPlayout, Step, Stretch},
         reassemble::LostFrames,
     },
     time::Timestamp,
     wire::media::FrameHeader,
 };
 
-use super::send::BLOCK;
+use super::{control::SendControl, send::BLOCK};
 use crate::{
     capture::sound::Block,
     clock::Clock,
     playback::{PictureSink, Shown, SoundSink},
     stats::{
-        self,
-        record::{Drop, Fate, FrameRecord, Note},
+        self, Open,
+        record::{Counter, Drop, Fate, Note},
     },
 };
 
@@ -52,14 +52,14 @@ pub const PLEAS: usize = 4;
 const HELD_PICTURES: usize = 10;
 
 /// A whole, opened frame.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct IncomingFrame {
     /// As it came.
     pub header: FrameHeader,
     /// The coded bytes.
     pub payload: Vec<u8>,
-    /// Its stage times so far.
-    pub record: FrameRecord,
+    /// Its stage times so far, and what becomes of it.
+    pub record: Open,
 }
 
 impl IncomingFrame {
@@ -133,18 +133,16 @@ pub struct PictureStage {
     pub recover: mpsc::Sender<RecoveryRequest>,
     /// Time.
     pub clock: Clock,
-    /// Where fates are told.
-    pub stats: stats::Sender,
 }
 
 /// A decoded picture that waits for its sound.
 struct Held {
     at: Timestamp,
     picture: Picture,
-    record: FrameRecord,
+    record: Open,
 }
 
-/// Decodes and shows until the network side is gone.
+/// Decodes and shows until the network side is gone. What waits for its sound then is not shown any more.
 pub async fn decode_pictures(mut stage: PictureStage) {
     let mut gate = ReferenceGate::new();
     let mut held: VecDeque<Held> = VecDeque::new();
@@ -168,8 +166,7 @@ pub async fn decode_pictures(mut stage: PictureStage) {
         let now = stage.clock.now();
         while held.front().is_some_and(|first| first.at <= now || held.len() > HELD_PICTURES) {
             if let Some(first) = held.pop_front() {
-                stage.show(&first);
-                spare = first.picture;
+                spare = stage.show(first);
             }
         }
         if let Some(request) = gate.needs_recovery(now) {
@@ -181,54 +178,55 @@ pub async fn decode_pictures(mut stage: PictureStage) {
 
 impl PictureStage {
     async fn decode(&mut self, frame: IncomingFrame, gate: &mut ReferenceGate, spare: &mut Picture) -> Option<Held> {
-        let drop = |cause| FrameRecord { fate: Fate::Dropped(cause), ..frame.record.clone() };
-        match gate.admit(&frame.header) {
+        let captured = frame.captured();
+        let IncomingFrame { header, payload, mut record } = frame;
+        match gate.admit(&header) {
             Admission::Decode => {}
             Admission::MissingReference(_) => {
-                self.stats.record(drop(Drop::ReferenceMissing));
+                record.end(Fate::Dropped(Drop::ReferenceMissing));
                 return None;
             }
             Admission::AlreadyPassed => {
-                self.stats.record(drop(Drop::Late));
+                record.end(Fate::Dropped(Drop::Late));
                 return None;
             }
         }
         let mut picture = std::mem::replace(spare, Picture::new(2, 2));
-        let result = self.decoder.decode(&frame.payload, &mut picture);
+        let result = self.decoder.decode(&payload, &mut picture);
         let Ok(Some(simulated)) = result else {
             if let Err(error) = result {
-                tracing::warn!(%error, frame = frame.header.number.0, "a picture could not be decoded");
+                tracing::warn!(%error, frame = header.number.0, "a picture could not be decoded");
             }
-            gate.failed(frame.header.number);
-            self.stats.record(drop(Drop::DecodeFailed));
+            gate.failed(header.number);
+            record.end(Fate::Dropped(Drop::DecodeFailed));
             *spare = picture;
             return None;
         };
         if !simulated.is_zero() {
             tokio::time::sleep(simulated).await;
         }
-        gate.decoded(frame.header.number);
+        gate.decoded(header.number);
         let decoded = self.clock.now();
-        let at = lipsync::present(self.sound_delay.get(), frame.captured(), decoded).at;
-        let record = FrameRecord {
-            decoded_ns: Some(decoded.as_nanos()),
-            width: picture.width,
-            height: picture.height,
-            ..frame.record
-        };
+        let at = lipsync::present(self.sound_delay.get(), captured, decoded).at;
+        record.decoded_ns = Some(decoded.as_nanos());
+        (record.width, record.height) = (picture.width, picture.height);
         Some(Held { at, picture, record })
     }
 
-    fn show(&mut self, held: &Held) {
+    /// Shows a picture and gives it back, to be drawn over.
+    fn show(&mut self, held: Held) -> Picture {
+        let Held { picture, mut record, .. } = held;
         let presented = self.clock.now();
         let about = Shown {
-            capture: held.record.capture.unwrap_or_default(),
-            frame: held.record.frame.unwrap_or_default(),
-            captured: Timestamp::from_nanos(held.record.captured_ns.unwrap_or_default()),
+            capture: record.capture.unwrap_or_default(),
+            frame: record.frame.unwrap_or_default(),
+            captured: Timestamp::from_nanos(record.captured_ns.unwrap_or_default()),
             presented,
         };
-        self.sink.show(&held.picture, about);
-        self.stats.record(FrameRecord { presented_ns: Some(presented.as_nanos()), ..held.record.clone() });
+        self.sink.show(&picture, about);
+        record.presented_ns = Some(presented.as_nanos());
+        record.end(Fate::Shown);
+        picture
     }
 }
 
@@ -242,9 +240,11 @@ pub struct SoundStage {
     pub sink: Box<dyn SoundSink>,
     /// Tells the picture stage.
     pub sound_delay: SoundDelay,
+    /// Whether the call is live: before, there is nothing to hear.
+    pub control: SendControl,
     /// Time.
     pub clock: Clock,
-    /// Where fates are told.
+    /// Where it is told how much had to be invented.
     pub stats: stats::Sender,
 }
 
@@ -253,12 +253,14 @@ pub struct SoundStage {
 struct Decoded {
     samples: VecDeque<i16>,
     /// Where in `samples` a frame begins, counted from the front, and its record.
-    marks: VecDeque<(usize, FrameRecord)>,
-    /// Records of frames that the playout holds; at most [`SOUND_TO_DECODE`], beyond it the oldest is forgotten.
-    waiting: BTreeMap<FrameNumber, FrameRecord>,
+    marks: VecDeque<(usize, Open)>,
+    /// Records of frames that the playout holds; at most [`SOUND_TO_DECODE`], beyond it the oldest is dropped.
+    waiting: BTreeMap<FrameNumber, Open>,
+    /// The last frame that was taken from the playout.
+    played: Option<FrameNumber>,
 }
 
-/// Plays 10 ms every 10 ms until the network side is gone.
+/// Plays 10 ms every 10 ms until the network side is gone. What waits for its turn then is not played any more.
 pub async fn play_sound(mut stage: SoundStage) {
     let mut playout = AudioPlayout::new();
     let mut decoded = Decoded::default();
@@ -271,10 +273,10 @@ pub async fn play_sound(mut stage: SoundStage) {
             tokio::select! {
                 biased; // late frames are better than none, so the queue is emptied before a block is made
                 frame = stage.queue.recv() => match frame {
-                    None => return,
+                    None => return stage.tell(&mut told, playout.stats()),
                     Some(frame) => {
                         let (number, captured) = (frame.header.number, frame.captured());
-                        decoded.expect(&frame);
+                        decoded.expect(number, frame.record);
                         playout.handle_frame(number, captured, stage.clock.now(), frame.payload);
                     }
                 },
@@ -286,22 +288,16 @@ pub async fn play_sound(mut stage: SoundStage) {
         }
         let block: Block = std::array::from_fn(|_| decoded.samples.pop_front().unwrap_or_default());
         let now = stage.clock.now();
-        stage.sink.play(&block);
-        for record in decoded.advance(now) {
-            stage.stats.record(record);
+        if stage.control.is_live() {
+            stage.sink.play(&block, due);
         }
+        decoded.advance(now);
         stage.sound_delay.set(playout.delay_nanos());
         let stats = playout.stats();
         if stats.played + stats.concealed + stats.fec_recovered
             >= told.played + told.concealed + told.fec_recovered + 50
         {
-            let since = |now: u64, before: u64| u32::try_from(now - before).unwrap_or(u32::MAX);
-            stage.stats.note(Note::Audio {
-                played: since(stats.played, told.played),
-                recovered: since(stats.fec_recovered, told.fec_recovered),
-                concealed: since(stats.concealed, told.concealed),
-            });
-            told = stats;
+            stage.tell(&mut told, stats);
         }
         // After a stall the lost time is not played in a rush: the playout skips what became stale.
         if now.since(due) > BLOCK * 4 {
@@ -311,6 +307,25 @@ pub async fn play_sound(mut stage: SoundStage) {
 }
 
 impl SoundStage {
+    /// Tells what has happened since it was last told.
+    fn tell(&self, told: &mut playout::Stats, stats: playout::Stats) {
+        let before = std::mem::replace(told, stats);
+        let since = |now: u64, before: u64| u32::try_from(now - before).unwrap_or(u32::MAX);
+        self.stats.note(Note::Audio {
+            played: since(stats.played, before.played),
+            recovered: since(stats.fec_recovered, before.fec_recovered),
+            concealed: since(stats.concealed, before.concealed),
+        });
+        let counts = [
+            (Counter::SkippedSound, stats.skipped - before.skipped),
+            (Counter::ShortenedSound, stats.accelerated - before.accelerated),
+            (Counter::LengthenedSound, stats.expanded - before.expanded),
+        ];
+        for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            self.stats.note(Note::Counted(what, count));
+        }
+    }
+
     /// Adds one block, or what is left of it after stretching, to the decoded samples.
     fn decode_block(&mut self, playout: &mut AudioPlayout, decoded: &mut Decoded) {
         let stretch = self.decode_frame(playout, decoded);
@@ -344,17 +359,17 @@ impl SoundStage {
             Step::Conceal => self.decoder.conceal(&mut samples),
             Step::Silence => Ok(()),
         };
-        if let Err(error) = result {
+        if let Err(error) = &result {
             tracing::warn!(%error, "a block of sound could not be decoded");
         }
-        if let Step::Play { number, .. } = block.step {
-            let later = decoded.waiting.split_off(&number);
-            for (_, record) in std::mem::replace(&mut decoded.waiting, later) {
-                self.stats.record(FrameRecord { fate: Fate::Dropped(Drop::Late), ..record });
-            }
-            if let Some(record) = decoded.waiting.remove(&number) {
-                let record = FrameRecord { decoded_ns: Some(now.as_nanos()), ..record };
+        if let Step::Play { number, .. } = block.step
+            && let Some(mut record) = decoded.take(number)
+        {
+            if result.is_ok() {
+                record.decoded_ns = Some(now.as_nanos());
                 decoded.marks.push_back((decoded.samples.len(), record));
+            } else {
+                record.end(Fate::Dropped(Drop::DecodeFailed));
             }
         }
         decoded.samples.extend(samples);
@@ -364,22 +379,39 @@ impl SoundStage {
 
 impl Decoded {
     /// A frame goes into the playout; its record waits here.
-    fn expect(&mut self, frame: &IncomingFrame) {
-        self.waiting.insert(frame.header.number, frame.record.clone());
-        if self.waiting.len() > SOUND_TO_DECODE {
-            self.waiting.pop_first();
+    fn expect(&mut self, number: FrameNumber, record: Open) {
+        if self.played.is_some_and(|played| number <= played) {
+            return record.end(Fate::Dropped(Drop::Late));
+        }
+        self.waiting.insert(number, record);
+        if self.waiting.len() > SOUND_TO_DECODE
+            && let Some((_, oldest)) = self.waiting.pop_first()
+        {
+            oldest.end(Fate::Dropped(Drop::Overflow));
         }
     }
 
-    /// The next 10 ms are handed to the speaker at `now`: answers the records of the frames that begin in them, each
-    /// with the time that its first sample is heard.
-    fn advance(&mut self, now: Timestamp) -> Vec<FrameRecord> {
-        let mut played = Vec::new();
-        while let Some((at, record)) = self.marks.pop_front_if(|(at, _)| *at < FRAME_SAMPLES) {
+    /// A frame comes out of the playout: those before it never will.
+    fn take(&mut self, number: FrameNumber) -> Option<Open> {
+        self.played = Some(number);
+        let later = self.waiting.split_off(&number);
+        for (_, passed) in std::mem::replace(&mut self.waiting, later) {
+            passed.end(Fate::Dropped(Drop::Late));
+        }
+        self.waiting.remove(&number)
+    }
+
+    /// The next 10 ms are handed to the speaker at `now`: the frames that begin in them are heard, each from its first
+    /// sample.
+    fn advance(&mut self, now: Timestamp) {
+        while let Some((at, mut record)) = self.marks.pop_front_if(|(at, _)| *at < FRAME_SAMPLES) {
             let heard = now + Duration::from_nanos(at as u64 * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ));
-            played.push(FrameRecord { presented_ns: Some(heard.as_nanos()), ..record });
+            record.presented_ns = Some(heard.as_nanos());
+            record.end(Fate::Shown);
         }
         self.marks.iter_mut().for_each(|(at, _)| *at -= FRAME_SAMPLES);
-        played
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! From the camera to the network thread: `captured -> gate -> encode -> queue`, and the same for sound.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use visavis_codec::{
     Picture, h264,
     opus::{self, FRAME_SAMPLES, SAMPLE_RATE_HZ},
@@ -20,7 +20,7 @@ use crate::{
     chan::latest,
     clock::Clock,
     stats::{
-        self,
+        self, Open,
         record::{Drop, Fate, FrameRecord, Media, Side},
     },
 };
@@ -38,7 +38,7 @@ pub const MICROPHONE: u8 = 0;
 pub const CAMERA: u8 = 1;
 
 /// One encoded frame on its way to the network thread.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct EncodedFrame {
     /// Sound or picture.
     pub media: Media,
@@ -60,10 +60,10 @@ pub struct EncodedFrame {
     pub captured: Timestamp,
     /// When it was encoded.
     pub encoded: Timestamp,
-    /// Pixels across and down; zeros for sound.
-    pub size: (u32, u32),
     /// The coded bytes.
     pub payload: Vec<u8>,
+    /// What becomes of it.
+    pub record: Open,
 }
 
 /// What is known of a freshly encoded picture.
@@ -165,8 +165,6 @@ pub struct PictureStage {
     pub clock: Clock,
     /// Where encoded frames go.
     pub queue: mpsc::Sender<EncodedFrame>,
-    /// Where fates are told.
-    pub stats: stats::Sender,
 }
 
 /// Encodes the newest picture whenever the gate is open, until either end is gone.
@@ -175,38 +173,23 @@ pub async fn encode_pictures(mut stage: PictureStage) {
     let mut waiting: Option<Captured> = None;
     loop {
         tokio::select! {
-            biased; // the newest picture is taken before an older one is encoded
+            biased; // nothing is encoded for nobody, and the newest picture is taken before an older one is encoded
+            () = stage.queue.closed() => return,
             newer = stage.cell.take() => {
                 let Some(newer) = newer else { return };
                 if let Some(older) = waiting.replace(newer) {
-                    stage.skip(older, Drop::NoBudget);
+                    older.record.end(Fate::Dropped(Drop::NoBudget));
+                    stage.pool.put(older.picture);
                 }
             }
             permit = ready(&stage.control, &stage.queue), if waiting.is_some() => {
                 let (Some(permit), Some(captured)) = (permit, waiting.take()) else { return };
-                if let Some(frame) = encode_one(&mut stage.encoder, &stage.control, &stage.clock, next, &captured).await {
+                if let Some(frame) = stage.encode(next, captured).await {
                     next = next.next();
                     permit.send(frame);
-                    stage.pool.put(captured.picture);
-                } else {
-                    stage.skip(captured, Drop::EncodeFailed);
                 }
             }
         }
-    }
-}
-
-impl PictureStage {
-    /// Accounts for a picture that is not sent; before the call is live, nothing was to be sent.
-    fn skip(&self, captured: Captured, cause: Drop) {
-        if self.control.sending_video() {
-            self.stats.record(FrameRecord {
-                capture: Some(captured.number),
-                captured_ns: Some(captured.at.as_nanos()),
-                ..FrameRecord::new(Side::Sender, Media::Video, Fate::Dropped(cause))
-            });
-        }
-        self.pool.put(captured.picture);
     }
 }
 
@@ -216,43 +199,49 @@ async fn ready(control: &SendControl, queue: &mpsc::Sender<EncodedFrame>) -> Opt
     queue.clone().reserve_owned().await.ok()
 }
 
-async fn encode_one(
-    encoder: &mut Box<dyn Encoder>,
-    control: &SendControl,
-    clock: &Clock,
-    number: FrameNumber,
-    captured: &Captured,
-) -> Option<EncodedFrame> {
-    let (target, keyframe) = control.next_picture(captured.at);
-    let mut payload = Vec::new();
-    match encoder.encode(&captured.picture, captured.at, target, keyframe, &mut payload) {
-        Ok(picture) => {
-            if !picture.simulated.is_zero() {
-                tokio::time::sleep(picture.simulated).await;
+impl PictureStage {
+    async fn encode(&mut self, number: FrameNumber, captured: Captured) -> Option<EncodedFrame> {
+        let Captured { picture, number: capture_number, at, mut record } = captured;
+        let (target, keyframe) = self.control.next_picture(at);
+        let mut payload = Vec::new();
+        let result = self.encoder.encode(&picture, at, target, keyframe, &mut payload);
+        (record.width, record.height) = (picture.width, picture.height);
+        self.pool.put(picture);
+        let coded = match result {
+            Ok(coded) => coded,
+            Err(error) => {
+                tracing::warn!(%error, capture = capture_number, "a picture could not be encoded");
+                self.control.want_keyframe();
+                record.end(Fate::Dropped(Drop::EncodeFailed));
+                return None;
             }
-            if picture.key {
-                control.keyframe_coded(captured.at);
-            }
-            Some(EncodedFrame {
-                media: Media::Video,
-                stream_index: CAMERA,
-                number,
-                key: picture.key,
-                discardable: picture.discardable,
-                layer: picture.layer,
-                references: picture.references,
-                capture_number: captured.number,
-                captured: captured.at,
-                encoded: clock.now(),
-                size: (captured.picture.width, captured.picture.height),
-                payload,
-            })
+        };
+        // The picture that waited for the call is the call's first.
+        record.count();
+        if !coded.simulated.is_zero() {
+            tokio::time::sleep(coded.simulated).await;
         }
-        Err(error) => {
-            tracing::warn!(%error, capture = captured.number, "a picture could not be encoded");
-            control.want_keyframe();
-            None
+        if coded.key {
+            self.control.keyframe_coded(at);
         }
+        let encoded = self.clock.now();
+        record.frame = Some(number.0);
+        record.encoded_ns = Some(encoded.as_nanos());
+        (record.layer, record.key) = (coded.layer, coded.key);
+        Some(EncodedFrame {
+            media: Media::Video,
+            stream_index: CAMERA,
+            number,
+            key: coded.key,
+            discardable: coded.discardable,
+            layer: coded.layer,
+            references: coded.references,
+            capture_number,
+            captured: at,
+            encoded,
+            payload,
+            record,
+        })
     }
 }
 
@@ -268,8 +257,8 @@ pub struct SoundStage {
     pub clock: Clock,
     /// Where encoded blocks go.
     pub queue: mpsc::Sender<EncodedFrame>,
-    /// Blocks lost between here and the network thread.
-    pub overflow: Arc<std::sync::atomic::AtomicU64>,
+    /// Where fates are told.
+    pub stats: stats::Sender,
 }
 
 /// 10 ms.
@@ -293,13 +282,25 @@ pub async fn encode_sound(mut stage: SoundStage) {
         if !stage.control.sending_sound() {
             continue;
         }
+        let captured = due - BLOCK - lookahead;
+        let record = FrameRecord {
+            capture: Some(capture_number),
+            captured_ns: Some(captured.as_nanos()),
+            ..FrameRecord::new(Side::Sender, Media::Audio, Fate::InFlight)
+        };
+        let mut record = Open::new(record, &stage.stats);
         let bytes = match stage.encoder.encode(&block, &mut packet) {
             Ok(bytes) => bytes,
             Err(error) => {
                 tracing::warn!(%error, "a block of sound could not be encoded");
+                record.end(Fate::Dropped(Drop::EncodeFailed));
                 continue;
             }
         };
+        let encoded = stage.clock.now();
+        record.frame = Some(number.0);
+        record.encoded_ns = Some(encoded.as_nanos());
+        record.key = true;
         let frame = EncodedFrame {
             media: Media::Audio,
             stream_index: MICROPHONE,
@@ -309,14 +310,16 @@ pub async fn encode_sound(mut stage: SoundStage) {
             layer: 0,
             references: References::NONE,
             capture_number,
-            captured: due - BLOCK - lookahead,
-            encoded: stage.clock.now(),
-            size: (0, 0),
+            captured,
+            encoded,
             payload: packet[..bytes].to_vec(),
+            record,
         };
         number = number.next();
-        if stage.queue.try_send(frame).is_err() {
-            stage.overflow.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        match stage.queue.try_send(frame) {
+            Ok(()) => {}
+            Err(TrySendError::Full(frame)) => frame.record.end(Fate::Dropped(Drop::SendQueueFull)),
+            Err(TrySendError::Closed(_)) => return,
         }
     }
 }
@@ -339,3 +342,6 @@ pub fn offers(sound: bool, pictures: bool) -> Vec<visavis_proto::wire::control::
 fn bits_per_second(rate: Bitrate) -> u32 {
     u32::try_from(rate.as_bps()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

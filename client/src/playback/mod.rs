@@ -28,8 +28,9 @@ pub trait PictureSink: Send {
 
 /// Plays sound. A seam: a recording, a speaker, nothing. Must not block: it runs on the sound thread.
 pub trait SoundSink: Send {
-    /// Plays 10 ms.
-    fn play(&mut self, block: &Block);
+    /// Plays 10 ms, the first sample of which is due `at` (by this device's clock). Called from the moment that the call
+    /// is live, about every 10 ms; `at` advances by the length of a block, but for jumps after the thread was held up.
+    fn play(&mut self, block: &Block, at: Timestamp);
 }
 
 /// Shows and plays nothing.
@@ -41,5 +42,5 @@ impl PictureSink for Nowhere {
 }
 
 impl SoundSink for Nowhere {
-    fn play(&mut self, _block: &Block) {}
+    fn play(&mut self, _block: &Block, _at: Timestamp) {}
 }

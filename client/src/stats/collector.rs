@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use visavis_proto::time::Timestamp;
 
 use super::{
-    record::{Drop, Fate, FrameRecord, Media, Note, Side},
+    record::{Counter, Drop, Fate, FrameRecord, Media, Note, Side},
     report::{self, Age, Audio, Direction, Frames, Report, Sent, Spread, Stage, Stages},
 };
 
@@ -37,8 +37,10 @@ pub struct Collector {
     captures: Option<(u32, u32)>,
     frames: Option<(u32, u32)>,
     dropped: BTreeMap<Drop, u64>,
+    in_flight: u64,
     own: OwnPictures,
     blocks: AudioBlocks,
+    counters: BTreeMap<Counter, u64>,
     window: Window,
 }
 
@@ -106,8 +108,10 @@ impl Default for Collector {
             captures: None,
             frames: None,
             dropped: BTreeMap::new(),
+            in_flight: 0,
             own: OwnPictures::default(),
             blocks: AudioBlocks::default(),
+            counters: BTreeMap::new(),
             window: Window::default(),
         }
     }
@@ -158,6 +162,8 @@ impl Collector {
                 self.window.packets_received += received;
                 self.window.packets_lost += lost;
             }
+            Note::Counted(_, 0) => {}
+            Note::Counted(what, count) => *self.counters.entry(what).or_default() += count,
             Note::Over { at } => {
                 if self.over.is_none() {
                     self.close_gap(at);
@@ -217,7 +223,7 @@ impl Collector {
                 encoded: span(self.frames),
                 shown: self.shown,
                 dropped: by_name(&self.dropped),
-                in_flight: 0,
+                in_flight: self.in_flight,
             },
             audio: Audio {
                 mouth_to_ear_ms: Age {
@@ -240,8 +246,14 @@ impl Collector {
                 encoded: self.own.encoded,
                 dropped: by_name(&self.own.dropped),
             }),
+            counters: self.counters(),
             processes: vec![report::Process::this(process)],
         }
+    }
+
+    /// What tells of trouble, by the names of [`Counter`]; what never happened is left out.
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        by_name(&self.counters)
     }
 
     fn received_video(&mut self, record: &FrameRecord) {
@@ -250,8 +262,10 @@ impl Collector {
         if let Some(decoded) = record.decoded_ns {
             self.first_decoded.get_or_insert(Timestamp::from_nanos(decoded));
         }
-        if let Fate::Dropped(cause) = record.fate {
-            *self.dropped.entry(cause).or_default() += 1;
+        match record.fate {
+            Fate::Dropped(cause) => *self.dropped.entry(cause).or_default() += 1,
+            Fate::InFlight => self.in_flight += 1,
+            Fate::Sent | Fate::Shown => {}
         }
         let (Fate::Shown, Some(captured), Some(presented)) = (record.fate, record.captured_ns, record.presented_ns)
         else {
@@ -263,19 +277,10 @@ impl Collector {
         self.window.bytes += u64::from(record.bytes);
         self.delay.add_nanos(presented.saturating_sub(captured));
         self.window.delay.add_nanos(presented.saturating_sub(captured));
-        let times = [
-            Some(captured),
-            record.encoded_ns,
-            record.sent_ns,
-            record.relay_sent_ns,
-            record.received_ns,
-            record.decoded_ns,
-            Some(presented),
-        ];
-        for (index, pair) in times.windows(2).enumerate() {
-            if let [Some(from), Some(to)] = pair {
-                self.stages[index].add_nanos(to.saturating_sub(*from));
-                self.window.stages[index].add_nanos(to.saturating_sub(*from));
+        for (index, length) in record.stages_ns().into_iter().enumerate() {
+            if let Some(length) = length {
+                self.stages[index].add_nanos(length);
+                self.window.stages[index].add_nanos(length);
             }
         }
         let (captured, presented) = (Timestamp::from_nanos(captured), Timestamp::from_nanos(presented));
@@ -310,13 +315,13 @@ impl OwnPictures {
     }
 }
 
-fn by_name(dropped: &BTreeMap<Drop, u64>) -> BTreeMap<String, u64> {
-    dropped.iter().map(|(&cause, &count)| (cause_name(cause), count)).collect()
+fn by_name<T: serde::Serialize>(counts: &BTreeMap<T, u64>) -> BTreeMap<String, u64> {
+    counts.iter().map(|(what, &count)| (name(what), count)).collect()
 }
 
 /// As it appears in the JSON.
-fn cause_name(cause: Drop) -> String {
-    serde_json::to_value(cause).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+fn name(what: &impl serde::Serialize) -> String {
+    serde_json::to_value(what).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn widen(range: &mut Option<(u32, u32)>, value: Option<u32>) {
@@ -411,6 +416,7 @@ mod tests {
             sent(None, Fate::Dropped(Drop::Replaced)),
             sent(None, Fate::Dropped(Drop::Replaced)),
             sent(Some(1), Fate::Dropped(Drop::SendBufferFull)),
+            sent(None, Fate::InFlight),
             FrameRecord::new(Side::Sender, Media::Audio, Fate::Sent),
         ];
         for record in &records {
@@ -418,8 +424,30 @@ mod tests {
         }
         let report = collector.report(Timestamp::from_nanos(MS), "test");
         let dropped = [("replaced".to_owned(), 2), ("send_buffer_full".to_owned(), 1)].into();
-        assert_eq!(report.sent, Some(Sent { captured: 4, encoded: 2, dropped }));
+        assert_eq!(report.sent, Some(Sent { captured: 5, encoded: 2, dropped }));
         assert_eq!(report.directions[0].frames, Frames::default(), "what came is counted apart");
+    }
+
+    #[test]
+    fn a_picture_on_its_way_at_the_end_was_neither_shown_nor_dropped() {
+        let mut collector = Collector::default();
+        collector.record(&shown(0, 0, 20), None).expect("no writer");
+        collector.record(&FrameRecord { fate: Fate::InFlight, ..shown(1, 33, 0) }, None).expect("no writer");
+        let frames = &collector.report(Timestamp::from_nanos(MS), "test").directions[0].frames;
+        assert_eq!((frames.captured, frames.shown, frames.in_flight), (2, 1, 1));
+        assert!(frames.dropped.is_empty());
+    }
+
+    #[test]
+    fn trouble_is_counted_by_name_and_its_absence_is_not_mentioned() {
+        let mut collector = Collector::default();
+        for (what, count) in [(Counter::LatePackets, 2), (Counter::RefusedPackets, 0), (Counter::LatePackets, 1)] {
+            collector.note(Note::Counted(what, count));
+        }
+        let report = collector.report(Timestamp::from_nanos(MS), "test");
+        assert_eq!(report.counters, [("late_packets".to_owned(), 3)].into());
+        let text = serde_json::to_string(&Collector::default().report(Timestamp::ZERO, "test")).expect("JSON");
+        assert!(!text.contains("counters"), "{text}");
     }
 
     #[test]

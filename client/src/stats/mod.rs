@@ -1,9 +1,11 @@
 //! What happened to every frame, and what that amounts to.
 //!
-//! Every thread that decides a frame's fate hands one [`record::FrameRecord`] to a bounded channel; one thread drains
-//! it, writes the JSON lines of `--stats`, and keeps the sums behind the live line and the call report.
+//! A frame carries its [`Open`] record along; the thread that decides the frame's fate ends it, which hands the
+//! [`record::FrameRecord`] to a bounded channel. One thread drains that, writes the JSON lines of `--stats`, and keeps
+//! the sums behind the live line and the call report.
 
 pub mod collector;
+pub mod open;
 pub mod record;
 pub mod report;
 pub mod run;
@@ -15,6 +17,7 @@ use std::sync::{
 
 use tokio::sync::mpsc;
 
+pub use open::Open;
 use record::{FrameRecord, Note};
 
 /// Records between the threads that write them and the one that keeps them: four seconds of a call. When it is full
@@ -48,11 +51,6 @@ impl Sender {
         self.send(Item::Note(note));
     }
 
-    /// Records that found no room.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
-    }
-
     fn send(&self, item: Item) {
         if self.queue.try_send(item).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -60,8 +58,33 @@ impl Sender {
     }
 }
 
+/// The collector's end of the queue.
+#[derive(Debug)]
+pub struct Queue {
+    items: mpsc::Receiver<Item>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Queue {
+    /// The next item; `None` once every sender, and every frame on its way, is gone. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<Item> {
+        self.items.recv().await
+    }
+
+    /// The next item, if there is one already.
+    pub fn try_recv(&mut self) -> Option<Item> {
+        self.items.try_recv().ok()
+    }
+
+    /// Items that found no room.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
 /// A queue of [`RECORDS`] records.
-pub fn channel() -> (Sender, mpsc::Receiver<Item>) {
-    let (queue, receiver) = mpsc::channel(RECORDS);
-    (Sender { queue, lost: Arc::default() }, receiver)
+pub fn channel() -> (Sender, Queue) {
+    let (queue, items) = mpsc::channel(RECORDS);
+    let lost = Arc::<AtomicU64>::default();
+    (Sender { queue, lost: lost.clone() }, Queue { items, lost })
 }

@@ -1,7 +1,9 @@
 //! One record a frame: its stage times from capture to screen, and its fate.
 //!
 //! Times are Unix nanoseconds by this device's clock. What another machine stamped is converted through the clock
-//! synchronisation; how far that may be off is [`FrameRecord::clock_bound_ns`].
+//! synchronisation, so it is an estimate: the truth lies within [`FrameRecord::clock_bound_ns`] of it. A record keeps the
+//! estimates as they are, so a frame may seem to be received before it was relayed, by no more than that bound while the
+//! clocks are right. Stages of a bar cannot be shorter than nothing: [`FrameRecord::stages_ns`].
 
 use serde::{Deserialize, Serialize};
 use visavis_proto::time::Timestamp;
@@ -34,6 +36,8 @@ pub enum Fate {
     Sent,
     /// Handed to the screen or the speaker (or the file in their place).
     Shown,
+    /// On its way when the call ended: neither sent or shown, nor given up.
+    InFlight,
     /// Never got there.
     Dropped(Drop),
 }
@@ -48,6 +52,10 @@ pub enum Drop {
     NoBudget,
     /// At the sender: the encoder failed.
     EncodeFailed,
+    /// At the sender: encoded, but the network thread took no more.
+    SendQueueFull,
+    /// At the sender: the relay has not given its stream a number.
+    NotPublished,
     /// At the sender: the connection had no room for the whole frame.
     SendBufferFull,
     /// In the network: a packet did not arrive in time.
@@ -58,7 +66,7 @@ pub enum Drop {
     Late,
     /// At the receiver: a frame it refers to is missing.
     ReferenceMissing,
-    /// At the receiver: the reassembly's memory bound was reached.
+    /// At the receiver: the bound of the reassembly's memory, or of the sound that waits to be played, was reached.
     Overflow,
     /// At the receiver: failed authentication.
     Forged,
@@ -152,14 +160,48 @@ impl FrameRecord {
         }
     }
 
-    /// When it was last seen: orders records in time.
-    pub fn last_seen(&self) -> Option<Timestamp> {
-        [self.presented_ns, self.decoded_ns, self.received_ns, self.sent_ns, self.encoded_ns, self.captured_ns]
-            .into_iter()
-            .flatten()
-            .next()
-            .map(Timestamp::from_nanos)
+    /// The lengths of the stages from capture to presentation, in the order of [`super::collector::STAGES`]; `None`
+    /// where one of a stage's ends is not known.
+    ///
+    /// For this, what other machines stamped between the capture and the arrival is moved, as little as needed, into
+    /// the order of the stages: no stage is negative, and together they are as long as capture to presentation,
+    /// unless the capture itself seems to lie after the arrival.
+    pub fn stages_ns(&self) -> [Option<u64>; 6] {
+        let mut elsewhere = [self.encoded_ns, self.sent_ns, self.relay_sent_ns];
+        let mut floor = self.captured_ns.unwrap_or(0);
+        let ceiling = self.received_ns.unwrap_or(u64::MAX);
+        for stamp in elsewhere.iter_mut().flatten() {
+            floor = floor.max(*stamp);
+            *stamp = floor.min(ceiling);
+        }
+        let [encoded, sent, relayed] = elsewhere;
+        let times = [self.captured_ns, encoded, sent, relayed, self.received_ns, self.decoded_ns, self.presented_ns];
+        std::array::from_fn(|stage| Some(times[stage + 1]?.saturating_sub(times[stage]?)))
     }
+}
+
+/// What is counted because it tells of trouble, beside the fates of frames; the names are those of the JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counter {
+    /// Datagrams from the relay that are not of the protocol, or media without a call to belong to.
+    UnusableDatagrams,
+    /// Media packets of streams that the call does not have.
+    UnknownStreamPackets,
+    /// Media packets that disagree with others of their frame.
+    RefusedPackets,
+    /// Media packets that came twice.
+    DuplicatePackets,
+    /// Media packets of frames that had been given up.
+    LatePackets,
+    /// Blocks of sound that were skipped to catch up.
+    SkippedSound,
+    /// Blocks of sound that were shortened to catch up.
+    ShortenedSound,
+    /// Blocks of sound that were lengthened to wait.
+    LengthenedSound,
+    /// Records that found no room on their way to the collector: what is told of frames is not complete.
+    LostRecords,
 }
 
 /// News for the collector that is not about one frame.
@@ -185,6 +227,8 @@ pub enum Note {
         /// Concealed.
         concealed: u32,
     },
+    /// Something that should not happen did, this many times since the last note of it.
+    Counted(Counter, u64),
     /// Packets of this device's downlink since the last note.
     Packets {
         /// Arrived.
@@ -197,4 +241,49 @@ pub enum Note {
         /// When.
         at: Timestamp,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Captured, encoded, sent, relayed, received; 10 to decode, 5 to present.
+    fn stages([captured, encoded, sent, relayed, received]: [u64; 5]) -> [u64; 6] {
+        let record = FrameRecord {
+            captured_ns: Some(captured),
+            encoded_ns: Some(encoded),
+            sent_ns: Some(sent),
+            relay_sent_ns: Some(relayed),
+            received_ns: Some(received),
+            decoded_ns: Some(received + 10),
+            presented_ns: Some(received + 15),
+            ..FrameRecord::new(Side::Receiver, Media::Video, Fate::Shown)
+        };
+        record.stages_ns().map(|stage| stage.expect("both ends are known"))
+    }
+
+    #[test]
+    fn stages_are_what_lies_between_the_stamps() {
+        assert_eq!(stages([100, 110, 130, 160, 200]), [10, 20, 30, 40, 10, 5]);
+    }
+
+    #[test]
+    fn no_stage_is_negative_and_all_make_up_the_delay_though_clocks_disagree() {
+        assert_eq!(stages([100, 110, 130, 120, 200]), [10, 20, 0, 70, 10, 5], "relayed before it was sent");
+        assert_eq!(stages([100, 110, 130, 260, 200]), [10, 20, 70, 0, 10, 5], "relayed after it was received");
+        assert_eq!(stages([100, 210, 230, 190, 200]), [100, 0, 0, 0, 10, 5], "sent after it was received");
+        assert_eq!(stages([100, 90, 95, 120, 200]), [0, 0, 20, 80, 10, 5], "encoded before it was captured");
+        assert_eq!(stages([300, 310, 330, 360, 200]), [0, 0, 0, 0, 10, 5], "captured after it was received");
+    }
+
+    #[test]
+    fn a_stage_without_both_ends_is_not_known() {
+        let record = FrameRecord {
+            captured_ns: Some(1),
+            received_ns: Some(5),
+            decoded_ns: Some(7),
+            ..FrameRecord::new(Side::Receiver, Media::Video, Fate::Shown)
+        };
+        assert_eq!(record.stages_ns(), [None, None, None, None, Some(2), None]);
+    }
 }

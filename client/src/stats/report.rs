@@ -18,8 +18,9 @@
 //! | `bitrate_bps` | sealed bits of shown frames, per second |
 //! | `frames.captured`, `frames.encoded` | a client alone knows them from the first to the last that it heard of; put together, they are the sender's own counts |
 //! | `frames.dropped` | count by cause; put together, the sender's causes too |
-//! | `frames.in_flight` | put together only: sent, and neither shown nor given up when the call ended; `captured` = `shown` + all `dropped` + `in_flight` |
+//! | `frames.in_flight` | neither shown nor given up when the call ended: a client alone knows of those that had reached it; put together, `captured` = `shown` + all `dropped` + `in_flight` |
 //! | `sent` | a client's own report only: `captured` pictures of its camera that met their fate there during the call, those that were `encoded`, and those `dropped` before they left, by cause |
+//! | `counters` | what tells of trouble beside the fates of pictures; what never happened is left out |
 //! | `mouth_to_ear_ms` | capture of a sample to its hand-over to the speaker, codec look-ahead included |
 //! | `concealed_share` | share of 10 ms blocks that were invented |
 
@@ -48,6 +49,10 @@ pub struct Report {
     /// This device's own pictures; absent where two reports were put together, and in reports of before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<Sent>,
+    /// What tells of trouble beside the fates of pictures, by the names of [`super::record::Counter`]; what never
+    /// happened is left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counters: BTreeMap<String, u64>,
     /// What it cost.
     pub processes: Vec<Process>,
 }
@@ -139,16 +144,16 @@ pub struct Frames {
     pub shown: u64,
     /// Not shown, by cause.
     pub dropped: BTreeMap<String, u64>,
-    /// On their way when the call ended; known after [`Direction::count_sent`], 0 before.
+    /// On their way when the call ended: those that had reached the receiver, or all after
+    /// [`Direction::count_sent`].
     #[serde(default)]
     pub in_flight: u64,
 }
 
-/// What became of a sender's pictures before they left it. Those that were still with its encoder when the call ended
-/// are not counted.
+/// What became of a sender's pictures before they left it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sent {
-    /// Captured while the call was live and the camera on.
+    /// Captured while the call was live and the camera on, and the one that waited for it.
     pub captured: u64,
     /// Encoded.
     pub encoded: u64,

@@ -59,8 +59,8 @@ pub enum Icon {
     Question,
     /// A triangle: plays.
     Play,
-    /// An arrow in a circle: again.
-    Again,
+    /// Two sheets: copies.
+    Copy,
 }
 
 /// Draws `icon` into `rect`.
@@ -160,9 +160,9 @@ pub fn paint(painter: &Painter, icon: Icon, rect: Rect, color: Color32) {
             pen.dot(12.0, 19.0, 1.5);
         }
         Icon::Play => pen.polygon(&[(7.5, 5.0), (19.0, 12.0), (7.5, 19.0)]),
-        Icon::Again => {
-            pen.arc(12.0, 12.0, 7.5, 0.08, 0.88);
-            pen.line(&[(18.5, 3.0), (18.2, 7.4), (13.8, 7.2)]);
+        Icon::Copy => {
+            pen.frame(8.5, 8.5, 20.0, 20.5, 2.5);
+            pen.line(&[(4.5, 15.5), (4.5, 4.5), (15.0, 4.5)]);
         }
     }
 }

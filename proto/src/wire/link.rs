@@ -30,10 +30,10 @@ pub struct Link {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// It begins differently.
-    #[error("it does not begin with visavis://")]
+    #[error("a relay's link begins with visavis://: copy the whole line that the relay printed")]
     Scheme,
     /// No host in front of the port.
-    #[error("the host is missing")]
+    #[error("the host is missing or malformed: the link should look like visavis://HOST:PORT/#KEY")]
     Host,
     /// Not a number from 1 to 65535.
     #[error("the port {0:?} is not a number from 1 to 65535")]

@@ -25,7 +25,7 @@ pub enum Error {
     /// More than [`MAX_DEVICES`].
     #[error("too many devices")]
     TooMany,
-    /// The device that brings it is not in it, or one is twice in it.
+    /// The device that is to be enrolled is not in it, or one is twice in it.
     #[error("the devices in it are wrong")]
     Devices,
     /// It adds devices that nobody has proved.
@@ -80,7 +80,9 @@ pub fn check(
         }
         devices.push(key);
     }
-    if !devices.contains(&bringer) {
+    // An enrolled device may take itself out; one that is to be enrolled must be in.
+    let enrolled = last.is_some_and(|last| last.devices.contains(&bringer));
+    if !enrolled && !devices.contains(&bringer) {
         return Err(Error::Devices);
     }
     Ok(DeviceList { version: list.version, list: signed.list.clone(), signature: signed.signature.clone(), devices })
@@ -113,6 +115,9 @@ mod tests {
         let key = account().1;
         let first = check(&sign(1, &[OLD]), key, None, OLD).expect("first list");
         assert_eq!(first.devices, [OLD]);
+        let by_old = |signed: &SignedDevices| check(signed, key, Some(&first), OLD).map(|list| list.devices);
+        assert_eq!(by_old(&sign(2, &[])), Ok(vec![]), "an enrolled device takes itself out");
+        assert_eq!(by_old(&sign(2, &[NEW])), Err(Error::Stranger));
         let check = |signed: &SignedDevices| check(signed, key, Some(&first), NEW).map(|list| list.devices);
         assert_eq!(check(&sign(2, &[OLD, NEW])), Ok(vec![OLD, NEW]));
         assert_eq!(check(&sign(2, &[NEW])), Ok(vec![NEW]));

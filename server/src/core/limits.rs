@@ -1,8 +1,8 @@
-//! How much one connection may ask for, and how many connections one neighbourhood may open.
+//! How much one connection or person may ask for, and how many connections one neighbourhood may open.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr, time::Duration};
 
-use visavis_proto::time::Timestamp;
+use visavis_proto::{signal::relay_call::PersonId, time::Timestamp};
 
 /// A token bucket: so many a second, and a burst.
 #[derive(Debug, Clone, Copy)]
@@ -103,8 +103,10 @@ const NEIGHBOURHOOD_SHARE: usize = 4;
 
 /// The places of connections of which nobody has logged in yet. Each holds a `T`, by which its connection is ended.
 ///
-/// An enrolled device is a stranger for the moment between its handshake and its Hello. Who is silent therefore makes
-/// room for who comes: the oldest first, and within a neighbourhood that has its share already.
+/// Everybody is a stranger at first, also an enrolled device between its handshake and its Hello. Who is here already
+/// therefore makes room for who comes: within a neighbourhood that has its share, and else where most come from, since
+/// addresses are all that costs an attacker something; there who is silent before who has said Hello, and the oldest of
+/// these.
 #[derive(Debug)]
 pub struct Strangers<T> {
     places: BTreeMap<u64, Place<T>>,
@@ -125,21 +127,21 @@ impl<T> Default for Strangers<T> {
 }
 
 impl<T> Strangers<T> {
-    /// Takes one of `most` places: its number, and who lost theirs for it. Nothing if nobody who has a place is silent.
-    pub fn enter(&mut self, from: IpAddr, most: usize, handle: T) -> Option<(u64, Option<T>)> {
+    /// Takes one of `most` places: its number, and who lost theirs for it.
+    pub fn enter(&mut self, from: IpAddr, most: usize, handle: T) -> (u64, Option<T>) {
         let neighbourhood = Neighbourhood::from(from);
         let near = self.places.values().filter(|place| place.neighbourhood == neighbourhood).count();
         let evicted = if near >= (most / NEIGHBOURHOOD_SHARE).max(1) {
-            Some(self.evict(|place| place.neighbourhood == neighbourhood)?)
+            self.evict(neighbourhood)
         } else if self.places.len() >= most {
-            Some(self.evict(|_| true)?)
+            self.most_crowded().and_then(|crowded| self.evict(crowded))
         } else {
             None
         };
         let number = self.next;
         self.next += 1;
         self.places.insert(number, Place { neighbourhood, said_hello: false, handle });
-        Some((number, evicted))
+        (number, evicted)
     }
 
     /// Somebody has said Hello.
@@ -164,9 +166,18 @@ impl<T> Strangers<T> {
         self.places.is_empty()
     }
 
-    fn evict(&mut self, among: impl Fn(&Place<T>) -> bool) -> Option<T> {
-        let silent = self.places.iter().find(|(_, place)| !place.said_hello && among(place));
-        let number = silent.map(|(&number, _)| number)?;
+    /// The neighbourhood with most places; of several the one that has been here longest.
+    fn most_crowded(&self) -> Option<Neighbourhood> {
+        let mut crowds: BTreeMap<Neighbourhood, (usize, Reverse<u64>)> = BTreeMap::new();
+        for (&number, place) in &self.places {
+            crowds.entry(place.neighbourhood).or_insert((0, Reverse(number))).0 += 1;
+        }
+        crowds.into_iter().max_by_key(|&(_, crowd)| crowd).map(|(neighbourhood, _)| neighbourhood)
+    }
+
+    fn evict(&mut self, neighbourhood: Neighbourhood) -> Option<T> {
+        let near = self.places.iter().filter(|(_, place)| place.neighbourhood == neighbourhood);
+        let number = near.min_by_key(|&(&number, place)| (place.said_hello, number)).map(|(&number, _)| number)?;
         self.places.remove(&number).map(|place| place.handle)
     }
 }
@@ -176,31 +187,59 @@ impl<T> Strangers<T> {
 const PASSWORD_INTERVAL: Duration = Duration::from_secs(10);
 const PASSWORD_BURST: u32 = 10;
 
-/// Names that are remembered. When there are more, the one nearest to a full bucket is forgotten, so that a guesser
-/// cannot wash out what they owe by trying other names.
-const GUESSED_NAMES: usize = 4_096;
+/// Calls that one person may try without being answered: whoever dials a whole office down its list is not held back for
+/// long, and a program that calls somebody who is not there writes no more than 9,000 lines of history a day.
+const CALL_INTERVAL: Duration = Duration::from_secs(10);
+const CALL_BURST: u32 = 30;
+
+/// Whoever is remembered, of each kind. When there are more, the one nearest to a full bucket is forgotten, so that
+/// nobody can wash out what they owe by trying in other names.
+const REMEMBERED: usize = 4_096;
+
+/// How often somebody may try what is given back to them if it comes to something.
+#[derive(Debug)]
+pub struct Tries<K> {
+    interval: Duration,
+    burst: u32,
+    buckets: BTreeMap<K, Bucket>,
+}
 
 /// How often a password may be tried, by SHA-256 of the name: names that nobody has are treated alike, however long.
 ///
 /// Somebody's tries can so be used up by others. Their enrolled devices do not notice: those need no password.
-#[derive(Debug, Default)]
-pub struct Guesses(BTreeMap<[u8; 32], Bucket>);
+pub type Guesses = Tries<[u8; 32]>;
 
-impl Guesses {
+/// How often a person may call without being answered, from all of their devices.
+pub type Attempts = Tries<PersonId>;
+
+impl Default for Guesses {
+    fn default() -> Self {
+        Self { interval: PASSWORD_INTERVAL, burst: PASSWORD_BURST, buckets: BTreeMap::new() }
+    }
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self { interval: CALL_INTERVAL, burst: CALL_BURST, buckets: BTreeMap::new() }
+    }
+}
+
+impl<K: Copy + Ord> Tries<K> {
     /// Charges a try; whether it may go on.
-    pub fn take(&mut self, name: [u8; 32], now: Timestamp) -> bool {
-        if self.0.len() >= GUESSED_NAMES && !self.0.contains_key(&name) {
-            self.0.values_mut().for_each(|bucket| bucket.fill(now));
-            let fullest = self.0.iter().max_by(|(_, a), (_, b)| a.tokens.total_cmp(&b.tokens)).map(|(&key, _)| key);
-            fullest.and_then(|key| self.0.remove(&key));
+    pub fn take(&mut self, who: K, now: Timestamp) -> bool {
+        if self.buckets.len() >= REMEMBERED && !self.buckets.contains_key(&who) {
+            self.buckets.values_mut().for_each(|bucket| bucket.fill(now));
+            let fullest =
+                self.buckets.iter().max_by(|(_, a), (_, b)| a.tokens.total_cmp(&b.tokens)).map(|(&key, _)| key);
+            fullest.and_then(|key| self.buckets.remove(&key));
         }
-        let fresh = Bucket::every(PASSWORD_INTERVAL, PASSWORD_BURST, now);
-        self.0.entry(name).or_insert(fresh).take(1, now)
+        let fresh = Bucket::every(self.interval, self.burst, now);
+        self.buckets.entry(who).or_insert(fresh).take(1, now)
     }
 
-    /// The password was right.
-    pub fn give_back(&mut self, name: [u8; 32]) {
-        if let Some(bucket) = self.0.get_mut(&name) {
+    /// It came to something: the password was right, the call was accepted.
+    pub fn give_back(&mut self, who: K) {
+        if let Some(bucket) = self.buckets.get_mut(&who) {
             bucket.give_back(1);
         }
     }
@@ -233,32 +272,70 @@ mod tests {
             key[..4].copy_from_slice(&name.to_be_bytes());
             assert!(guesses.take(key, start));
         }
-        assert!(guesses.0.len() <= GUESSED_NAMES);
+        assert!(guesses.buckets.len() <= REMEMBERED);
         assert_eq!(tries(&mut guesses, start + Duration::from_secs(9)), 0);
         assert_eq!(tries(&mut guesses, start + Duration::from_secs(61)), 6);
         guesses.give_back([0xff; 32]);
         assert_eq!(tries(&mut guesses, start + Duration::from_secs(61)), 1);
     }
 
+    fn host(net: u8, host: u8) -> IpAddr {
+        IpAddr::from([203, 0, net, host])
+    }
+
     #[test]
-    fn silent_strangers_make_room_the_oldest_first_and_each_place_has_its_share() {
-        let host = |net, host| IpAddr::from([203, 0, net, host]);
+    fn whoever_calls_in_vain_is_slowed_down_and_an_accepted_call_costs_nothing() {
+        let start = Timestamp::from_micros(1);
+        let mut attempts = Attempts::default();
+        let tries = |attempts: &mut Attempts, at| (0..100).filter(|_| attempts.take(PersonId(1), at)).count();
+        assert_eq!(tries(&mut attempts, start), CALL_BURST as usize);
+        assert!(attempts.take(PersonId(2), start), "others are others");
+        assert_eq!(tries(&mut attempts, start + Duration::from_secs(9)), 0);
+        assert_eq!(tries(&mut attempts, start + Duration::from_secs(11)), 1);
+        attempts.give_back(PersonId(1));
+        assert_eq!(tries(&mut attempts, start + Duration::from_secs(11)), 1);
+    }
+
+    #[test]
+    fn a_neighbourhood_that_has_its_share_makes_room_for_its_own() {
         let mut strangers = Strangers::default();
-        assert_eq!(strangers.enter(host(1, 1), 8, 'a'), Some((0, None)));
-        assert_eq!(strangers.enter(host(1, 2), 8, 'b'), Some((1, None)));
-        // A quarter is taken: their own neighbours make room, unless they have said Hello.
+        assert_eq!(strangers.enter(host(1, 1), 8, 'a'), (0, None));
+        assert_eq!(strangers.enter(host(1, 2), 8, 'b'), (1, None));
+        // Who is silent goes first, though younger; then the oldest.
         strangers.said_hello(0);
-        assert_eq!(strangers.enter(host(1, 3), 8, 'c'), Some((2, Some('b'))));
+        assert_eq!(strangers.enter(host(1, 3), 8, 'c'), (2, Some('b')));
         strangers.said_hello(2);
-        assert_eq!(strangers.enter(host(1, 4), 8, 'd'), None);
-        for net in 2..8 {
-            assert!(strangers.enter(host(net, 1), 8, 'e').is_some_and(|(_, evicted)| evicted.is_none()));
+        assert_eq!(strangers.enter(host(1, 4), 8, 'd'), (3, Some('a')));
+        assert_eq!(strangers.len(), 2);
+        strangers.leave(2);
+        assert_eq!(strangers.enter(host(1, 5), 8, 'e'), (4, None));
+    }
+
+    #[test]
+    fn networks_that_fill_the_door_make_room_themselves_whatever_they_say() {
+        let mut strangers = Strangers::default();
+        // Somebody registers, who came before all of them.
+        strangers.enter(host(9, 1), 17, ('m', 0));
+        strangers.said_hello(0);
+        for net in 1..=4 {
+            for number in 0..4 {
+                let (place, evicted) = strangers.enter(host(net, number), 17, ('x', net));
+                assert_eq!(evicted, None);
+                strangers.said_hello(place);
+            }
         }
-        // All are taken: the oldest silent one makes room, whoever it is.
-        assert_eq!(strangers.enter(host(99, 1), 8, 'f'), Some((9, Some('e'))));
-        assert_eq!(strangers.len(), 8);
-        strangers.leave(0);
-        assert_eq!(strangers.enter(host(1, 5), 8, 'g'), Some((10, None)));
+        // Many more come, from there and from elsewhere; each takes the place of one of those four networks.
+        for number in 10..110 {
+            let (place, evicted) = strangers.enter(host(number % 4 + 1, number), 17, ('x', 0));
+            assert!(matches!(evicted, Some(('x', _))));
+            strangers.said_hello(place);
+            if number % 30 == 0 {
+                let (_, evicted) = strangers.enter(host(number, 1), 17, ('n', number));
+                assert!(matches!(evicted, Some(('x', _))), "{evicted:?}");
+            }
+        }
+        assert!(strangers.places.contains_key(&0) && strangers.len() == 17);
+        assert_eq!(strangers.places.values().filter(|place| place.handle.0 == 'n').count(), 3);
     }
 
     #[test]

@@ -23,20 +23,22 @@ pub struct DropNews {
 }
 
 impl DropNews {
-    /// A frame was given up.
-    pub fn add(&mut self, drop: Drop) {
+    /// A frame was given up. `false` if an older report was forgotten for it.
+    pub fn add(&mut self, drop: Drop) -> bool {
         let (number, cause) = (drop.frame.0, i32::from(drop.cause));
         let follows = |range: &&mut FramesDropped| {
             range.stream == drop.stream.0 && range.cause == cause && range.last.checked_add(1) == Some(number)
         };
         if let Some(range) = self.ranges.iter_mut().find(follows) {
             range.last = number;
-            return;
+            return true;
         }
-        if self.ranges.len() == MAX_RANGES {
+        let is_full = self.ranges.len() == MAX_RANGES;
+        if is_full {
             self.ranges.pop_front();
         }
         self.ranges.push_back(FramesDropped { stream: drop.stream.0, first: number, last: number, cause });
+        !is_full
     }
 
     /// The report that is due.
@@ -84,7 +86,8 @@ mod tests {
     #[test]
     fn what_is_never_fetched_does_not_grow() {
         let mut news = DropNews::default();
-        (0..1_000).for_each(|frame| news.add(drop(1, 2 * frame)));
+        let kept = (0..1_000).filter(|&frame| news.add(drop(1, 2 * frame))).count();
+        assert_eq!(kept, MAX_RANGES);
         assert_eq!(news.ranges.len(), MAX_RANGES);
     }
 }

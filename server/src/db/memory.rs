@@ -3,17 +3,19 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use visavis_proto::{
     ids::{AccountKey, DeviceKey},
     signal::relay_call::{PersonId, Record},
+    time::Timestamp,
     wire::control::EndReason,
 };
 
 use super::{
-    Admission, Answer, Credentials, DeviceList, Error, Invite, Note, PastCall, Person, Registered, Registration,
-    Store, TokenHash, fold,
+    Admission, Answer, Credentials, DeviceList, Error, Invite, KEPT_CALLS, KeptCall, Note, PastCall, Person,
+    Registered, Registration, Store, TokenHash, fold,
 };
 
 /// Everything in maps.
@@ -25,7 +27,8 @@ struct Tables {
     secrets: Option<Vec<u8>>,
     people: BTreeMap<PersonId, Row>,
     invites: BTreeMap<TokenHash, (Invite, bool)>,
-    calls: Vec<Record>,
+    calls: Vec<KeptCall>,
+    running: Timestamp,
     revision: i64,
 }
 
@@ -51,7 +54,7 @@ impl Memory {
 
     /// Every call that has ended, in order.
     pub fn records(&self) -> Vec<Record> {
-        self.tables().calls.clone()
+        self.tables().calls.iter().filter_map(record).collect()
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -131,7 +134,8 @@ impl Tables {
     }
 
     fn past(&self, person: PersonId) -> impl Iterator<Item = PastCall> + '_ {
-        self.calls.iter().rev().filter(move |call| call.caller == person || call.callee == person).map(move |call| {
+        let calls = self.calls.iter().rev().filter_map(record);
+        calls.filter(move |call| call.caller == person || call.callee == person).map(move |call| {
             let peer = if call.caller == person { call.callee } else { call.caller };
             PastCall {
                 call: call.call,
@@ -144,6 +148,29 @@ impl Tables {
             }
         })
     }
+
+    fn keep(&mut self, call: KeptCall) {
+        let is_open = |kept: &&mut KeptCall| kept.call == call.call && kept.end.is_none();
+        if let Some(open) = self.calls.iter_mut().find(is_open) {
+            open.end = call.end;
+            return;
+        }
+        self.calls.push(call);
+        let is_between = |kept: &KeptCall| {
+            [(call.caller, call.callee), (call.callee, call.caller)].contains(&(kept.caller, kept.callee))
+        };
+        if self.calls.iter().filter(|kept| is_between(kept)).count() > KEPT_CALLS
+            && let Some(oldest) = self.calls.iter().position(is_between)
+        {
+            self.calls.remove(oldest);
+        }
+    }
+}
+
+/// A call that is over.
+fn record(&KeptCall { call, caller, callee, began, accepted, end }: &KeptCall) -> Option<Record> {
+    let (ended, reason) = end?;
+    Some(Record { call, caller, callee, began, accepted, ended, reason })
 }
 
 fn unsigned_list(devices: Vec<DeviceKey>) -> DeviceList {
@@ -206,7 +233,9 @@ impl Store for Memory {
     fn note(&self, note: Note) -> Answer<'_, ()> {
         let mut tables = self.tables();
         match note {
-            Note::Call(record) => tables.calls.push(record),
+            Note::Accepted(call) => tables.keep(call.into()),
+            Note::Ended(record) => tables.keep(record.into()),
+            Note::Running(at_ms) => tables.running = Timestamp::ZERO + Duration::from_millis(at_ms),
             Note::LastSeen(person, at_ms) => {
                 if let Some(row) = tables.people.get_mut(&person) {
                     row.person.last_seen_ms = at_ms;
@@ -214,6 +243,17 @@ impl Store for Memory {
             }
         }
         now(())
+    }
+
+    fn close_open_calls(&self) -> Answer<'_, u64> {
+        let mut tables = self.tables();
+        let running = tables.running;
+        let mut closed = 0;
+        for call in tables.calls.iter_mut().filter(|call| call.end.is_none()) {
+            call.end = Some((running.max(call.accepted.unwrap_or(call.began)), EndReason::RelayLost));
+            closed += 1;
+        }
+        now(closed)
     }
 
     fn history(&self, person: PersonId, before_ms: u64, limit: usize) -> Answer<'_, Vec<PastCall>> {

@@ -8,7 +8,8 @@ use std::{future::Future, pin::Pin};
 pub use visavis_proto::wire::control::fold_name as fold;
 use visavis_proto::{
     ids::{AccountKey, CallId, DeviceKey},
-    signal::relay_call::{PersonId, Record},
+    signal::relay_call::{Accepted, PersonId, Record},
+    time::Timestamp,
     wire::control::EndReason,
 };
 
@@ -17,6 +18,10 @@ pub mod sqlite;
 
 /// An answer that is on its way.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Calls that are kept of each two people; the oldest are forgotten. More than anybody scrolls through, and a bound that
+/// nobody can use to push out of somebody's history the calls with others.
+pub const KEPT_CALLS: usize = 500;
 
 /// SHA-256 of an invite's token.
 pub type TokenHash = [u8; 32];
@@ -157,11 +162,39 @@ pub struct PastCall {
     pub reason: EndReason,
 }
 
+/// A call as a store keeps it: open while it is live.
+#[derive(Debug, Clone, Copy)]
+struct KeptCall {
+    call: CallId,
+    caller: PersonId,
+    callee: PersonId,
+    began: Timestamp,
+    accepted: Option<Timestamp>,
+    /// When and how, as seen from the caller.
+    end: Option<(Timestamp, EndReason)>,
+}
+
+impl From<Accepted> for KeptCall {
+    fn from(Accepted { call, caller, callee, began, accepted }: Accepted) -> Self {
+        Self { call, caller, callee, began, accepted: Some(accepted), end: None }
+    }
+}
+
+impl From<Record> for KeptCall {
+    fn from(Record { call, caller, callee, began, accepted, ended, reason }: Record) -> Self {
+        Self { call, caller, callee, began, accepted, end: Some((ended, reason)) }
+    }
+}
+
 /// What is written behind the callers' backs, in order, by one task.
 #[derive(Debug, Clone)]
 pub enum Note {
-    /// A call is over.
-    Call(Record),
+    /// A call is live.
+    Accepted(Accepted),
+    /// A call is over; completes what was kept when it was accepted, if it was.
+    Ended(Record),
+    /// The relay is running, at this Unix time in milliseconds: calls that are open now have lasted until now.
+    Running(u64),
     /// Somebody's last device left.
     LastSeen(PersonId, u64),
 }
@@ -197,7 +230,11 @@ pub trait Store: Send + Sync + 'static {
     /// Writes down something that nobody waits for.
     fn note(&self, note: Note) -> Answer<'_, ()>;
 
-    /// Newest first; calls that began before `before_ms` (0: no bound).
+    /// Ends the calls that a relay before this left open: as lost with the relay, when it was last known to run. How
+    /// many there were.
+    fn close_open_calls(&self) -> Answer<'_, u64>;
+
+    /// Calls that are over, newest first; those that began before `before_ms` (0: no bound).
     fn history(&self, person: PersonId, before_ms: u64, limit: usize) -> Answer<'_, Vec<PastCall>>;
 
     /// The person has looked at their history now.

@@ -7,18 +7,21 @@ use std::{path::Path, time::Duration};
 
 use sqlx::{
     Row as _, Sqlite as Driver, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    sqlite::{
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
 };
 use visavis_proto::{
-    ids::{AccountKey, CallId, DeviceKey},
+    ids::{AccountKey, DeviceKey},
     signal::relay_call::PersonId,
-    wire::control::EndReason,
 };
 
 use super::{
     Admission, Answer, Credentials, DeviceList, Error, Invite, Note, PastCall, Person, Registered, Registration,
     Store, TokenHash, fold,
 };
+
+mod history;
 
 /// How long a writer waits for another. Commands of an operator hold the lock for milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,37 +72,21 @@ impl Sqlite {
         };
         let id = match replaces {
             Some(PersonId(id)) => {
-                sqlx::query(
+                let update = sqlx::query(
                     "UPDATE people SET account_key = ?, sealed_key = ?, password_record = ?, device_list = ?, \
                      list_signature = ?, list_version = ? WHERE id = ?",
-                )
-                .bind(&new.account_key.0[..])
-                .bind(new.sealed_key)
-                .bind(new.record)
-                .bind(&new.list.list)
-                .bind(&new.list.signature)
-                .bind(new.list.version as i64)
-                .bind(id)
-                .execute(&mut *transaction)
-                .await?;
+                );
+                bind_account(update, &new).bind(id).execute(&mut *transaction).await?;
                 id
             }
-            None => sqlx::query(
-                "INSERT INTO people (name, folded_name, account_key, sealed_key, password_record, device_list, \
-                     list_signature, list_version, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&new.name)
-            .bind(fold(&new.name))
-            .bind(&new.account_key.0[..])
-            .bind(new.sealed_key)
-            .bind(new.record)
-            .bind(&new.list.list)
-            .bind(&new.list.signature)
-            .bind(new.list.version as i64)
-            .bind(new.now_ms as i64)
-            .execute(&mut *transaction)
-            .await?
-            .last_insert_rowid(),
+            None => {
+                let insert = sqlx::query(
+                    "INSERT INTO people (account_key, sealed_key, password_record, device_list, list_signature, \
+                     list_version, name, folded_name, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                );
+                let insert = bind_account(insert, &new).bind(&new.name).bind(fold(&new.name));
+                insert.bind(new.now_ms as i64).execute(&mut *transaction).await?.last_insert_rowid()
+            }
         };
         if !replace_devices(&mut transaction, id, &new.list.devices).await? {
             return Ok(Registered::DeviceTaken);
@@ -114,6 +101,15 @@ impl Sqlite {
         transaction.commit().await?;
         Ok(Registered::Done(PersonId(id)))
     }
+}
+
+type Query<'q> = sqlx::query::Query<'q, Driver, SqliteArguments>;
+
+/// What a registration brings, new or again: account_key, sealed_key, password_record, device_list, list_signature,
+/// list_version.
+fn bind_account<'q>(query: Query<'q>, new: &'q Registration) -> Query<'q> {
+    let query = query.bind(&new.account_key.0[..]).bind(&new.sealed_key).bind(&new.record);
+    query.bind(&new.list.list).bind(&new.list.signature).bind(new.list.version as i64)
 }
 
 /// The person whose password an invite replaces, if it does; or why it is no good.
@@ -193,19 +189,6 @@ fn person(row: &SqliteRow) -> Result<Person, Error> {
         disabled: row.try_get("disabled")?,
         last_seen_ms: row.try_get::<i64, _>("last_seen_ms")? as u64,
         devices: Vec::new(),
-    })
-}
-
-fn past_call(row: &SqliteRow) -> Result<PastCall, Error> {
-    let reason = EndReason::try_from(row.try_get::<i32, _>("reason")?).unwrap_or(EndReason::Unspecified);
-    Ok(PastCall {
-        call: CallId::try_from(row.try_get::<&[u8], _>("call")?).map_err(|_| Error::Damaged("call id"))?,
-        peer: row.try_get("peer")?,
-        outgoing: row.try_get("outgoing")?,
-        began_ms: row.try_get::<i64, _>("began_ms")? as u64,
-        accepted_ms: row.try_get::<i64, _>("accepted_ms")? as u64,
-        ended_ms: row.try_get::<i64, _>("ended_ms")? as u64,
-        reason,
     })
 }
 
@@ -328,75 +311,23 @@ impl Store for Sqlite {
     }
 
     fn note(&self, note: Note) -> Answer<'_, ()> {
-        Box::pin(async move {
-            let mut transaction = self.begin().await?;
-            match note {
-                Note::Call(record) => sqlx::query(
-                    "INSERT INTO calls (call, caller, callee, began_ms, accepted_ms, ended_ms, reason) \
-                     VALUES (?, ?, ?, ?, ?, ?, ?)",
-                )
-                .bind(&record.call.0[..])
-                .bind(record.caller.0)
-                .bind(record.callee.0)
-                .bind(record.began.as_millis() as i64)
-                .bind(record.accepted.map_or(0, |at| at.as_millis() as i64))
-                .bind(record.ended.as_millis() as i64)
-                .bind(record.reason as i32),
-                Note::LastSeen(person, at_ms) => {
-                    sqlx::query("UPDATE people SET last_seen_ms = ? WHERE id = ?").bind(at_ms as i64).bind(person.0)
-                }
-            }
-            .execute(&mut *transaction)
-            .await?;
-            transaction.commit().await?;
-            Ok(())
-        })
+        Box::pin(history::note(self, note))
+    }
+
+    fn close_open_calls(&self) -> Answer<'_, u64> {
+        Box::pin(history::close_open(self))
     }
 
     fn history(&self, person: PersonId, before_ms: u64, limit: usize) -> Answer<'_, Vec<PastCall>> {
-        let before = if before_ms == 0 { i64::MAX } else { i64::try_from(before_ms).unwrap_or(i64::MAX) };
-        Box::pin(async move {
-            let rows = sqlx::query(
-                "SELECT calls.call, people.name AS peer, calls.caller = ?1 AS outgoing, calls.began_ms, \
-                 calls.accepted_ms, calls.ended_ms, calls.reason FROM calls \
-                 JOIN people ON people.id = CASE WHEN calls.caller = ?1 THEN calls.callee ELSE calls.caller END \
-                 WHERE (calls.caller = ?1 OR calls.callee = ?1) AND calls.began_ms < ?2 \
-                 ORDER BY calls.began_ms DESC, calls.id DESC LIMIT ?3",
-            )
-            .bind(person.0)
-            .bind(before)
-            .bind(limit as i64)
-            .fetch_all(&self.pool)
-            .await?;
-            rows.iter().map(past_call).collect()
-        })
+        Box::pin(history::page(self, person, before_ms, limit))
     }
 
     fn history_seen(&self, person: PersonId, now_ms: u64) -> Answer<'_, ()> {
-        Box::pin(async move {
-            let mut transaction = self.begin().await?;
-            sqlx::query("UPDATE people SET history_seen_ms = ? WHERE id = ?")
-                .bind(now_ms as i64)
-                .bind(person.0)
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
-            Ok(())
-        })
+        Box::pin(history::seen(self, person, now_ms))
     }
 
     fn missed(&self, person: PersonId) -> Answer<'_, u32> {
-        Box::pin(async move {
-            let missed: i64 = sqlx::query_scalar(
-                "SELECT count(*) FROM calls JOIN people ON people.id = calls.callee WHERE calls.callee = ? \
-                 AND calls.accepted_ms = 0 AND calls.reason <> ? AND calls.ended_ms >= people.history_seen_ms",
-            )
-            .bind(person.0)
-            .bind(EndReason::Declined as i32)
-            .fetch_one(&self.pool)
-            .await?;
-            Ok(u32::try_from(missed).unwrap_or(u32::MAX))
-        })
+        Box::pin(history::missed(self, person))
     }
 
     fn add_invite(&self, invite: Invite) -> Answer<'_, ()> {

@@ -27,8 +27,9 @@ use crate::core::limits::Bucket;
 /// How long somebody may take to open the control stream and say Hello, which every client does at once.
 const HELLO_TIME: Duration = Duration::from_secs(10);
 
-/// How long they may take from their handshake until they are logged in, password and all.
-const LOGIN_TIME: Duration = Duration::from_secs(300);
+/// How long they may take from their handshake until they are logged in. Clients ask for the password before they
+/// connect; what is left are a few round trips, and the hashing of a password on a slow machine.
+const LOGIN_TIME: Duration = Duration::from_secs(60);
 
 /// How long the last words of a connection may take.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
@@ -58,6 +59,7 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection, device: D
             opened = timeout(HELLO_TIME, connection.accept_bi()) => opened,
         };
         let Ok(Ok((send, receive))) = opened else {
+            shared.stats.never_logged_in.add(1);
             return connection.close(code(CloseCode::NotLoggedIn), b"no control stream was opened");
         };
         let requests = Requests::new(shared.clone(), connection.clone(), device, queue, joined, stranger);
@@ -121,7 +123,10 @@ async fn listen(shared: &Shared, connection: &Connection, mut receive: RecvStrea
             .await
             {
                 Ok(chunk) => chunk,
-                Err(_) => return connection.close(code(CloseCode::NotLoggedIn), b"nobody logged in"),
+                Err(_) => {
+                    shared.stats.never_logged_in.add(1);
+                    return connection.close(code(CloseCode::NotLoggedIn), b"nobody logged in");
+                }
             }
         };
         let Ok(Some(chunk)) = chunk else { return };

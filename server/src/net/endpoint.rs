@@ -71,7 +71,7 @@ fn door(shared: &Shared, incoming: &Incoming, connections: usize) -> Option<Entr
     if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
         return None;
     }
-    let (stranger, evicted) = shared.stranger(incoming.remote_address().ip())?;
+    let (stranger, evicted) = shared.stranger(incoming.remote_address().ip());
     let handshake_time = if crowded { CROWDED_HANDSHAKE_TIME } else { HANDSHAKE_TIME };
     Some(Entry { handshake_time, stranger, evicted })
 }
@@ -108,8 +108,14 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, entry: Entry) {
     };
     let connection = match handshake {
         Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return debug!(%address, %error, "the handshake failed"),
-        Err(_) => return debug!(%address, "the handshake took too long"),
+        Ok(Err(error)) => {
+            shared.stats.handshakes_failed.add(1);
+            return debug!(%address, %error, "the handshake failed");
+        }
+        Err(_) => {
+            shared.stats.handshakes_failed.add(1);
+            return debug!(%address, "the handshake took too long");
+        }
     };
     let Some(device) = tls::device_of(&connection) else {
         return debug!(%address, "no device key: the verifier should have refused it");

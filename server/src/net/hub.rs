@@ -9,7 +9,7 @@ use std::{
 use tracing::info;
 use visavis_proto::{
     ids::{CallId, DeviceKey, StreamId},
-    signal::relay_call::{Offer, Opening, Output, PersonId, Published, Switchboard},
+    signal::relay_call::{Live, Offer, Opening, Output, PersonId, Published, Switchboard},
     time::Timestamp,
     wire::control::{
         CallData, CallState, CloseCode, Connected, EndReason, Incoming, MAX_PAGE, MAX_VISITS, PeerPresence, People,
@@ -21,13 +21,18 @@ use super::{
     session::{Routes, Session},
     stats::Stats,
 };
-use crate::{core::directory::Directory, db::Note};
+use crate::{
+    core::{directory::Directory, limits::Attempts},
+    db::Note,
+};
 
 /// The relay's shared state.
 #[derive(Default)]
 pub(super) struct Hub {
     pub directory: Directory,
     pub switchboard: Switchboard,
+    /// Calls that people try.
+    pub attempts: Attempts,
     pub draining: bool,
     sessions: BTreeMap<DeviceKey, Arc<Session>>,
     /// Connections that only look something up, by number.
@@ -90,9 +95,13 @@ impl Hub {
     }
 
     /// Devices that are nobody's any more, or somebody's who is locked out.
-    pub fn revoke(&mut self, devices: Vec<DeviceKey>, now: Timestamp) {
-        for device in devices {
+    pub fn revoke(&mut self, devices: &[DeviceKey], stats: &Stats, notes: &mut Vec<Note>, now: Timestamp) {
+        for &device in devices {
             self.switchboard.revoke(device, now);
+        }
+        // How their calls ended is queued before the good-byes.
+        self.flush(stats, notes);
+        for &device in devices {
             let locked_out = self.directory.is_locked_out(device);
             let visitors = self.visitors.values().filter(|visitor| visitor.device == device);
             for session in self.sessions.get(&device).into_iter().chain(visitors) {
@@ -224,7 +233,11 @@ impl Hub {
             }
             Output::Routes { devices } => devices.into_iter().for_each(|device| self.route(device)),
             Output::Engaged { person, engaged } => self.directory.set_in_call(person, engaged),
-            Output::Record(record) => notes.push(Note::Call(record)),
+            Output::Accepted(accepted) => {
+                self.attempts.give_back(accepted.caller);
+                notes.push(Note::Accepted(accepted));
+            }
+            Output::Record(record) => notes.push(Note::Ended(record)),
         }
     }
 
@@ -239,7 +252,7 @@ impl Hub {
         };
         let subscriber = self.sessions.get(&live.peer).map(|peer| peer.outlet.clone());
         let coming: BTreeSet<StreamId> =
-            self.switchboard.live(live.peer).map(|peer| peer.publishes.into_iter().collect()).unwrap_or_default();
+            self.switchboard.live(live.peer).map(|peer| streams_of(&peer)).unwrap_or_default();
         session.outlet.keep_only(&coming);
         session.set_routes(Routes { publishes: live.publishes, subscribers: subscriber.into_iter().collect() });
     }
@@ -284,6 +297,10 @@ pub(super) fn opening(streams: &[StreamOffer], payload: Vec<u8>) -> Option<Openi
         offers.push(Offer { index, kind: stream.kind() });
     }
     Some(Opening { streams: offers, payload })
+}
+
+fn streams_of(live: &Live) -> BTreeSet<StreamId> {
+    live.publishes.iter().map(|published| published.stream).collect()
 }
 
 fn wire_offer(offer: &Offer) -> StreamOffer {

@@ -8,7 +8,7 @@ use visavis_proto::{
     time::Timestamp,
     wire::{
         clock::Pong,
-        control::{CloseCode, RelayMessage, relay::Body},
+        control::{CloseCode, DropCause, RelayMessage, relay::Body},
         datagram::Datagram,
         media::Packet,
     },
@@ -121,8 +121,10 @@ impl Uplink<'_> {
 
     fn pass_on(&self, packet: Packet<'_>, bytes: usize, received: Timestamp) {
         let routes = self.session.routes();
-        if !routes.publishes.contains(&packet.hop.stream) {
-            return self.shared.stats.unroutable.add(1);
+        let published = routes.publishes.iter().find(|published| published.stream == packet.hop.stream);
+        let Some(published) = published else { return self.shared.stats.unroutable.add(1) };
+        if !published.agrees_with(&packet.frame) {
+            return self.shared.stats.mislabelled.add(1);
         }
         for outlet in &routes.subscribers {
             self.pass_to(outlet, &packet, bytes, received);
@@ -143,14 +145,19 @@ impl Uplink<'_> {
                 if sent.is_ok() {
                     stats.forwarded.add(1);
                 } else {
-                    stats.packets_dropped.add(1);
+                    stats.packets_unsendable.add(1);
                 }
             }
             Verdict::Drop(given_up) => {
                 stats.packets_dropped.add(1);
                 if let Some(given_up) = given_up {
-                    stats.frames_dropped.add(1);
-                    downlink.news.add(given_up);
+                    match given_up.cause {
+                        DropCause::ReferenceMissing => stats.frames_reference_missing.add(1),
+                        DropCause::DownlinkFull | DropCause::Unspecified => stats.frames_downlink_full.add(1),
+                    }
+                    if !downlink.news.add(given_up) {
+                        stats.drop_news_lost.add(1);
+                    }
                 }
             }
         }

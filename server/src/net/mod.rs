@@ -7,7 +7,7 @@
 //!                 control -> requests -> shared ------+--> hub (directory, calls, sessions; one short lock)
 //!                 media   -> route snapshot -> outlet of each subscriber (its own short lock)
 //!                                     |
-//!   keeper tasks:  call timer;  notes -> store;  store revision -> directory
+//!   keeper tasks:  call timer;  notes -> store;  store revision -> directory;  "still running" -> store;  counters -> log
 //! ```
 
 mod client;

@@ -41,6 +41,13 @@ const NOTE_QUEUE: usize = 4_096;
 /// How often it is looked whether an operator's command has changed the store. The look costs no disk access.
 const REVISION_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often the store learns that the relay is running while there are calls: a call that ends with a killed relay is
+/// kept with a length that is at most so much too short.
+const RUNNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often the counters are logged, if they have changed.
+const COUNTERS_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How long draining waits for clients to take the news.
 const DRAIN_TIME: Duration = Duration::from_secs(3);
 
@@ -189,13 +196,21 @@ impl Relay {
             rearm: Notify::new(),
             strangers: Arc::default(),
         });
+        let lost = shared.store.close_open_calls().await?;
+        if lost > 0 {
+            warn!(calls = lost, "the relay was stopped without warning while these were live: the history says so");
+        }
         // Asked before reading, so that no change falls between the two.
         let revision = shared.store.revision().await?;
         shared.reload_people().await?;
         let (stop, stopped) = watch::channel(false);
         let accepting = tokio::spawn(endpoint::accept(shared.clone(), endpoint.clone(), stopped));
-        let keepers =
-            vec![tokio::spawn(keep_time(shared.clone())), tokio::spawn(keep_people(shared.clone(), revision))];
+        let keepers = vec![
+            tokio::spawn(keep_time(shared.clone())),
+            tokio::spawn(keep_people(shared.clone(), revision)),
+            tokio::spawn(keep_running(shared.clone())),
+            tokio::spawn(keep_counting(shared.clone())),
+        ];
         let writer = tokio::spawn(keep_notes(shared.clone(), noted));
         Ok(Self { shared, endpoint, stop, accepting, keepers, writer })
     }
@@ -259,6 +274,7 @@ impl Relay {
         if let Err(error) = self.shared.store.close().await {
             error!(%error, "the store did not close");
         }
+        info!("stopped; counted since the start: {}", self.shared.stats.snapshot());
     }
 }
 
@@ -302,16 +318,17 @@ impl Shared {
         draw(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A place for a connection, if there is one, and what is told when another needs it more.
-    pub fn stranger(&self, from: IpAddr) -> Option<(Stranger, oneshot::Receiver<()>)> {
+    /// A place for a connection, and what is told when another needs it more.
+    pub fn stranger(&self, from: IpAddr) -> (Stranger, oneshot::Receiver<()>) {
         let (evict, evicted) = oneshot::channel();
         let mut places = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        let (number, other) = places.enter(from, self.config.max_strangers, evict)?;
+        let (number, other) = places.enter(from, self.config.max_strangers, evict);
         if let Some(other) = other {
+            self.stats.evicted.add(1);
             // It may have gone by itself.
             let _ = other.send(());
         }
-        Some((Stranger { places: self.strangers.clone(), number }, evicted))
+        (Stranger { places: self.strangers.clone(), number }, evicted)
     }
 
     pub fn strangers(&self) -> usize {
@@ -349,9 +366,9 @@ impl Shared {
     }
 
     fn take_over(&self, people: Vec<db::Person>) {
-        self.hub(|hub, now| {
+        self.hub_noting(|hub, now, notes| {
             let revoked = hub.directory.replace(people);
-            hub.revoke(revoked, now);
+            hub.revoke(&revoked, &self.stats, notes, now);
         });
     }
 }
@@ -393,6 +410,29 @@ async fn keep_people(shared: Arc<Shared>, mut known: i64) {
         };
         if let Err(error) = result.await {
             warn!(%error, "the store cannot be read");
+        }
+    }
+}
+
+/// Calls that are going on are known to have lasted until now, whatever happens next.
+async fn keep_running(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(RUNNING_INTERVAL).await;
+        if shared.hub(|hub, _| !hub.switchboard.is_empty()) {
+            shared.note(Note::Running(shared.clock.now().as_millis()));
+        }
+    }
+}
+
+/// The counters are logged.
+async fn keep_counting(shared: Arc<Shared>) {
+    let mut logged = Snapshot::default();
+    loop {
+        tokio::time::sleep(COUNTERS_INTERVAL).await;
+        let counters = shared.stats.snapshot();
+        if counters != logged {
+            info!("counted since the start: {counters}");
+            logged = counters;
         }
     }
 }

@@ -12,7 +12,7 @@ use quinn::Connection;
 use tokio::sync::mpsc;
 use visavis_proto::{
     ids::{DeviceKey, StreamId},
-    signal::relay_call::PersonId,
+    signal::relay_call::{PersonId, Published},
     time::Timestamp,
     wire::control::{CloseCode, RelayMessage},
 };
@@ -67,7 +67,7 @@ pub(super) struct Link {
 /// What a device may send, and to whom it goes: replaced as a whole when a call changes.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
-    pub publishes: Vec<StreamId>,
+    pub publishes: Vec<Published>,
     pub subscribers: Vec<Arc<Outlet>>,
 }
 

@@ -37,6 +37,8 @@ use visavis_proto::{
 };
 use visavis_relay::{Clock, Relay, RelayConfig, Socket, db::Store, identity::Identity, opaque::Suite};
 
+pub mod calls;
+
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -269,6 +271,8 @@ fn client_config(device: &Device) -> quinn::ClientConfig {
     let mut transport = quinn::TransportConfig::default();
     // Small, so that what a connection has taken has also been sent, but for the last moment.
     transport.datagram_send_buffer_size(256 << 10);
+    // As clients do.
+    transport.keep_alive_interval(Some(Duration::from_secs(10)));
     config.transport_config(Arc::new(transport));
     config
 }

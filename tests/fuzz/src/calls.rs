@@ -286,6 +286,7 @@ impl Relay {
                 }
                 Output::Routes { devices: [one, two] } => assert_ne!(one, two),
                 Output::Engaged { person, engaged } => drop(self.engaged.insert(person, engaged)),
+                Output::Accepted(kept) => assert!(!self.recorded.contains(&kept.call) && kept.began <= kept.accepted),
                 Output::Record(record) => {
                     assert!(self.recorded.insert(record.call), "one entry in the history a call");
                     assert!(record.began <= record.ended && record.caller != record.callee);

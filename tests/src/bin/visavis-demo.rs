@@ -1,8 +1,9 @@
 //! `visavis-demo`: one call on this machine, from registration to hang-up, with its figures. See `cargo xtask demo`.
 
 use std::{
+    fs::File,
     io::{IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -64,6 +65,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(keep) = &plan.keep {
         std::fs::create_dir_all(keep).with_context(|| format!("cannot make {}", keep.display()))?;
     }
+    // Opened now and filled at the end, so that a wrong place is told before anything is started.
+    let mut report = match &arguments.report {
+        None => None,
+        Some(path) => Some((path, File::create(path).with_context(|| unwritable(path))?)),
+    };
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let terminal = std::io::stdout().is_terminal();
     let result = demo::run(
@@ -82,12 +88,14 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         },
     )?;
     println!("\n{}", demo::table(&result.report));
-    if let Some(path) = &arguments.report {
+    if let Some((path, file)) = &mut report {
         let text = serde_json::to_string_pretty(&result.report)?;
-        std::fs::write(path, text + "\n").with_context(|| {
-            format!("cannot write the report to {}: check that the folder exists and is writable", path.display())
-        })?;
+        file.write_all((text + "\n").as_bytes()).with_context(|| unwritable(path))?;
         println!("The report is in {}.", path.display());
     }
     Ok(())
+}
+
+fn unwritable(path: &Path) -> String {
+    format!("cannot write the report to {}: check that the folder exists, is writable and has room", path.display())
 }

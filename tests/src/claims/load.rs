@@ -5,7 +5,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::task::JoinHandle;
 use visavis::{
     call::{Camera, Microphone, Options, Stages},
     capture::{sound, video},
@@ -18,7 +18,7 @@ use visavis::{
         transport::Network,
     },
     playback::{Nowhere, PictureSink},
-    stats::{self, Item, record::Note},
+    stats::{self, Item, Queue, record::Note},
 };
 use visavis_codec::h264;
 use visavis_proto::{signal::call::Event as CallEvent, units::Bitrate, wire::link::Link};
@@ -181,7 +181,7 @@ async fn call(
     Ok(counting.await?)
 }
 
-fn media(clock: Clock, seed: u64) -> anyhow::Result<(Stages, visavis::net::media::Ports, mpsc::Receiver<Item>)> {
+fn media(clock: Clock, seed: u64) -> anyhow::Result<(Stages, visavis::net::media::Ports, Queue)> {
     let (sender, queue) = stats::channel();
     let (stages, ports) =
         Stages::start(generated(SIZE, seed, Bitrate::from_kbps(300), Box::new(Nowhere))?, clock, &sender)?;
@@ -211,7 +211,7 @@ pub fn generated(
 }
 
 /// Adds up the packets until every stage is gone.
-async fn count(mut queue: mpsc::Receiver<Item>) -> Packets {
+async fn count(mut queue: Queue) -> Packets {
     let mut packets = Packets::default();
     while let Some(item) = queue.recv().await {
         if let Item::Note(Note::Packets { received, lost }) = item {

@@ -1,7 +1,8 @@
 """Short-time objective intelligibility of a recording against its source: stoi.py SOURCE.wav RECORDED.wav
 
-The source was played over and over, and the playout may have stretched what came, so the recording is cut into
-pieces of 5 s, each aligned with the source by cross-correlation on its own. Prints the mean over the pieces.
+The recording begins with the call; what it begins with is somewhere in the source, which was played over and over,
+and the playout may have stretched what came. So the recording is cut into pieces of 5 s, each aligned with the source
+by cross-correlation on its own. Prints the mean over the pieces; a silent one counts as what it is worth.
 """
 
 import sys
@@ -31,8 +32,6 @@ loop = numpy.tile(source, 2 + PIECE // len(source))
 values = []
 for start in range(0, len(recorded) - PIECE, PIECE):
     piece = recorded[start : start + PIECE]
-    if numpy.abs(piece).max() < 100:
-        continue
     lag = int(numpy.argmax(correlate(loop, piece, mode="valid")))
     values.append(stoi(loop[lag : lag + PIECE], piece, RATE, extended=False))
 print(float(numpy.mean(values)) if values else 0.0)

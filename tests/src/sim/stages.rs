@@ -2,14 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
 use visavis::{
     call,
     capture::sound,
     clock::Clock,
     net::media::Ports,
     playback::Nowhere,
-    stats::{self, Item, collector::Collector, record::FrameRecord, report::Direction},
+    stats::{self, Item, Queue, collector::Collector, record::FrameRecord, report::Direction},
 };
 use visavis_proto::{time::Timestamp, units::Bitrate};
 
@@ -129,13 +128,7 @@ pub fn start(media: Media, whose: Whose) -> anyhow::Result<(Ports, Books)> {
 }
 
 /// Enters every record into the books and the log.
-async fn keep(
-    mut records: mpsc::Receiver<Item>,
-    books: Books,
-    site: Site,
-    log: Arc<Log>,
-    timeline: Arc<Timeline<Arrival>>,
-) {
+async fn keep(mut records: Queue, books: Books, site: Site, log: Arc<Log>, timeline: Arc<Timeline<Arrival>>) {
     while let Some(item) = records.recv().await {
         match item {
             Item::Frame(record) => {

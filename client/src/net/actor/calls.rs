@@ -107,7 +107,7 @@ impl Actor {
     fn finish(&mut self, call: CallId) {
         self.early.clear();
         if let Some(media) = self.media.take_if(|media| media.call == call) {
-            media.finish(self.clock.now());
+            media.finish(std::mem::take(&mut self.malformed), self.clock.now());
         }
         // Under glare the ports of the call that is given up serve the one that survives.
         if self.calls.is_idle() {

@@ -43,7 +43,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local,
         self_view(ui, view, call, local, share, outcome);
     }
     if local.stats {
-        stats::show(ui, view, call, local, whole.min + vec2(MARGIN, controls::TOP + MARGIN));
+        stats::show(ui, view, call, local, whole.min + vec2(MARGIN, controls::TOP + MARGIN), outcome);
     }
     controls::top(ui, view, call, share);
     controls::bottom(ui, view, call, local, share, outcome);

@@ -2,13 +2,15 @@
 
 use egui::{Align, Grid, Layout, Margin, Pos2, Rect, RichText, ScrollArea, Ui, UiBuilder, vec2};
 
-use super::{View, controls::level_color};
+use super::{Action, Outcome, View, controls::level_color};
 use crate::{
     app::{quality, state::Call},
     stats::collector::{Live, STAGES},
     ui::{
+        icons::Icon,
         local::{Local, TREND},
-        theme, widgets,
+        theme,
+        widgets::{self, Kind},
     },
 };
 
@@ -34,7 +36,7 @@ pub struct Figures {
 const WIDTH: f32 = 340.0;
 
 /// Draws the panel with its upper left corner at `at`.
-pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, at: Pos2) {
+pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, at: Pos2, outcome: &mut Outcome) {
     let whole = ui.max_rect();
     let size = vec2(WIDTH.min(whole.width() - 2.0 * at.x), (whole.bottom() - at.y - 16.0).max(60.0));
     let mut child = ui.new_child(
@@ -52,14 +54,19 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, at:
             None => {
                 ui.label("Figures come a second after the call has begun.");
             }
-            Some(live) => figures(ui, view, call, live, local),
+            Some(live) => {
+                if figures(ui, view, call, live, local) {
+                    outcome.actions.push(Action::CopyText(in_words(live, view.figures)));
+                }
+            }
         });
     });
 }
 
-fn figures(ui: &mut Ui, view: &View<'_>, call: &Call, live: &Live, local: &Local) {
+/// Answers whether they are to be copied.
+fn figures(ui: &mut Ui, view: &View<'_>, call: &Call, live: &Live, local: &Local) -> bool {
     let palette = theme::palette(ui.style());
-    delay(ui, live, view.figures);
+    let copy = delay(ui, live, view.figures);
     ui.add_space(2.0);
     Grid::new("figures").num_columns(4).spacing(vec2(12.0, 5.0)).show(ui, |ui| {
         for (index, (name, value)) in rows(live, view.figures).into_iter().enumerate() {
@@ -84,16 +91,22 @@ fn figures(ui: &mut Ui, view: &View<'_>, call: &Call, live: &Live, local: &Local
     widgets::plot(ui, "Loss", &format!("{:.1} %", live.loss * 100.0), &losses, TREND, 5.0);
     let quality = quality::of(call, &view.state.connection);
     ui.label(RichText::new(quality.cause).size(theme::SMALL).color(level_color(ui, quality.level)));
+    copy
 }
 
-/// The delay as a number, as a bar by stage, and the slowest stage by name.
-fn delay(ui: &mut Ui, live: &Live, more: &Figures) {
+/// The delay as a number, as a bar by stage, and the slowest stage by name. Answers whether all is to be copied.
+fn delay(ui: &mut Ui, live: &Live, more: &Figures) -> bool {
     let palette = theme::palette(ui.style());
-    ui.horizontal(|ui| {
+    let row = ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 6.0;
         ui.label(RichText::new(format!("{:.0} ms", live.delay_ms)).font(theme::strong(24.0)).color(palette.text));
         let bound = more.bound_ms.map_or_else(String::new, |bound| format!(" ± {bound:.0}"));
         ui.label(RichText::new(format!("{bound} camera to screen")).size(theme::SMALL).color(palette.weak));
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            widgets::icon_button(ui, Icon::Copy, "Copy figures", "Copy the figures as text", 30.0, Kind::Bare)
+                .clicked()
+        })
+        .inner
     });
     let stages: Vec<_> = STAGES.into_iter().zip(live.stages_ms).collect();
     widgets::stage_bar(ui, &stages);
@@ -112,6 +125,16 @@ fn delay(ui: &mut Ui, live: &Live, more: &Figures) {
     });
     let who = format!("Slowest: {} ({:.0} ms)", STAGES[slowest], live.stages_ms[slowest]);
     ui.label(RichText::new(who).font(theme::strong(13.5)).color(palette.text));
+    row.inner
+}
+
+/// For a message to whoever looks into it.
+fn in_words(live: &Live, more: &Figures) -> String {
+    let stages = STAGES.iter().zip(live.stages_ms).map(|(name, ms)| format!("  {name}: {ms:.1} ms\n"));
+    let rows = rows(live, more).into_iter().map(|(name, value)| format!("{name}: {value}\n"));
+    let drops = more.drops.iter().map(|(cause, count)| format!("Not shown, {cause}: {count}\n"));
+    let head = format!("Camera to screen: {:.1} ms\n", live.delay_ms);
+    std::iter::once(head).chain(stages).chain(rows).chain(drops).collect()
 }
 
 fn rows(live: &Live, more: &Figures) -> Vec<(&'static str, String)> {

@@ -470,6 +470,71 @@ fn a_program_that_was_started_again_may_call_at_once() {
 }
 
 #[test]
+fn a_device_that_is_shut_out_ends_its_call_and_both_sides_are_told_why() {
+    use EndReason::{PeerRevoked, Revoked};
+    let revoked = |connected: bool, device, start: &dyn Fn(&mut Switchboard)| {
+        let mut board = board(&[A1, B1, B2]);
+        start(&mut board);
+        if !connected {
+            board.detach(device, START);
+        }
+        drain(&mut board);
+        board.revoke(device, START);
+        let outputs = drain(&mut board);
+        let told = ends(&outputs).into_iter().map(|(device, _, reason)| (device, reason)).collect::<Vec<_>>();
+        (told, records(&outputs).first().map(|record| record.reason))
+    };
+    let rings = |board: &mut Switchboard| ring(board, A1, id(1), BO);
+    for connected in [true, false] {
+        let told = revoked(connected, A1, &live);
+        assert_eq!(told, (vec![(A1, Revoked), (B1, PeerRevoked)], Some(Revoked)), "connected: {connected}");
+        let told = revoked(connected, B1, &live);
+        assert_eq!(told, (vec![(B1, Revoked), (A1, PeerRevoked)], Some(PeerRevoked)));
+        let told = revoked(connected, A1, &rings);
+        assert_eq!(told, (vec![(A1, Revoked), (B1, PeerRevoked), (B2, PeerRevoked)], Some(Revoked)));
+        assert_eq!(revoked(connected, B2, &rings), (vec![(B2, Revoked)], None));
+    }
+}
+
+#[test]
+fn a_live_call_is_kept_before_it_is_over() {
+    let mut board = board(&[A1, B1]);
+    ring(&mut board, A1, id(1), BO);
+    drain(&mut board);
+    let accepted = START + Duration::from_secs(4);
+    board.accept(B1, id(1), Opening::default(), accepted).expect("rings here");
+    let kept = Accepted { call: id(1), caller: ANN, callee: BO, began: START, accepted };
+    assert!(drain(&mut board).contains(&Output::Accepted(kept)));
+    // A resumption is no second call.
+    board.resume(B1, id(1), accepted).expect("its place");
+    assert!(!drain(&mut board).iter().any(|output| matches!(output, Output::Accepted(_))));
+}
+
+#[test]
+fn each_side_may_send_only_so_much_before_the_call_is_accepted() {
+    let mut board = board(&[A1, B1, B2]);
+    ring(&mut board, A1, id(1), BO);
+    let send = |board: &mut Switchboard, from, bytes| board.data(from, id(1), None, vec![0; bytes]);
+    for _ in 0..RINGING_MESSAGES {
+        send(&mut board, A1, 1).expect("within the number");
+    }
+    assert_eq!(send(&mut board, A1, 0), Err(Refusal::TooMuchData));
+    // The other side has its own, which its devices share.
+    for device in [B1, B2] {
+        send(&mut board, device, RINGING_BYTES / 2).expect("within the bytes");
+    }
+    assert_eq!(send(&mut board, B1, 1), Err(Refusal::TooMuchData));
+    send(&mut board, B1, 0).expect("nothing takes nothing");
+    let to_bo = RINGING_MESSAGES * 2;
+    let reached = drain(&mut board).iter().filter(|output| matches!(output, Output::Data { .. })).count();
+    assert_eq!(reached, to_bo + 3, "what was refused reached nobody");
+    board.accept(B1, id(1), Opening::default(), START).expect("rings here");
+    for _ in 0..2 * RINGING_MESSAGES {
+        send(&mut board, A1, MAX_PAYLOAD_BYTES).expect("both have agreed");
+    }
+}
+
+#[test]
 fn data_goes_between_the_devices_of_a_call_and_nowhere_else() {
     let mut board = board(&[A1, A2, B1, B2, C1]);
     ring(&mut board, A1, id(1), BO);

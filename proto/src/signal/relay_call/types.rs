@@ -3,7 +3,10 @@
 use crate::{
     ids::{CallId, DeviceKey, StreamId},
     time::Timestamp,
-    wire::control::{EndReason, StreamKind},
+    wire::{
+        control::{EndReason, StreamKind},
+        media::FrameHeader,
+    },
 };
 
 /// A person, by the relay's own number: it outlives their keys.
@@ -30,6 +33,13 @@ pub struct Published {
     pub offer: Offer,
 }
 
+impl Published {
+    /// Whether a frame's header agrees with what was announced.
+    pub fn agrees_with(&self, frame: &FrameHeader) -> bool {
+        frame.stream_index == self.offer.index && frame.audio == (self.offer.kind == StreamKind::Microphone)
+    }
+}
+
 /// What a device brings into a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opening {
@@ -51,6 +61,9 @@ pub enum Refusal {
     /// Two calls cannot have one id.
     #[error("a call with this id exists already")]
     DuplicateCall,
+    /// Nobody has agreed to hear more.
+    #[error("too much was sent in a call that is not accepted yet")]
+    TooMuchData,
 }
 
 /// What the relay must do next, in this order.
@@ -138,8 +151,25 @@ pub enum Output {
         /// In a call, ringing or live.
         engaged: bool,
     },
+    /// A call is live: keep this now, since a relay that is killed keeps nothing. Its [`Output::Record`] follows.
+    Accepted(Accepted),
     /// A call is over: keep this.
     Record(Record),
+}
+
+/// A live call, as kept until it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Which call.
+    pub call: CallId,
+    /// Who called.
+    pub caller: PersonId,
+    /// Whom.
+    pub callee: PersonId,
+    /// When it began to ring.
+    pub began: Timestamp,
+    /// When it was accepted.
+    pub accepted: Timestamp,
 }
 
 /// A past call, as kept for both people.
@@ -182,5 +212,5 @@ pub struct Live {
     /// The other device.
     pub peer: DeviceKey,
     /// What this device may send.
-    pub publishes: Vec<StreamId>,
+    pub publishes: Vec<Published>,
 }
