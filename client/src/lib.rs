@@ -25,6 +25,7 @@ pub mod pipeline;
 pub mod playback;
 pub mod profile;
 pub mod sentence;
+pub mod sound;
 pub mod stats;
 pub mod thread;
 pub mod ui;

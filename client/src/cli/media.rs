@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     net::media::Ports,
     playback::{
-        Nowhere, PictureSink, SoundSink,
+        Nowhere, PictureSink, Silent, SoundSink,
         record::{self, Recording},
     },
     sentence::explain,
@@ -128,7 +128,7 @@ impl Arguments {
             }
         };
         let sound_sink: Box<dyn SoundSink> = match &self.record_audio {
-            None => Box::new(Nowhere),
+            None => Box::<Silent>::default(),
             Some(path) => {
                 let (sink, recording) = record::sound(path, reporter.clone())?;
                 recordings.push(recording);

@@ -28,11 +28,11 @@ use visavis_proto::{
     wire::media::FrameHeader,
 };
 
-use super::{control::SendControl, send::BLOCK};
+use super::control::SendControl;
 use crate::{
     capture::sound::Block,
     clock::Clock,
-    playback::{PictureSink, Shown, SoundSink},
+    playback::{PictureSink, Shown, SoundSink, Want},
     stats::{
         self, Open,
         record::{Counter, Drop, Fate, Note},
@@ -260,53 +260,58 @@ struct Decoded {
     played: Option<FrameNumber>,
 }
 
-/// Plays 10 ms every 10 ms until the network side is gone. What waits for its turn then is not played any more.
+/// Plays 10 ms whenever the ear wants them, until the network side is gone. What waits for its turn then is not played
+/// any more.
 pub async fn play_sound(mut stage: SoundStage) {
     let mut playout = AudioPlayout::new();
     let mut decoded = Decoded::default();
     let mut told = playout.stats();
-    let mut due = stage.clock.now();
-    loop {
-        due += BLOCK;
-        // What arrives before the next block is due goes to the playout first.
-        loop {
-            tokio::select! {
-                biased; // late frames are better than none, so the queue is emptied before a block is made
-                frame = stage.queue.recv() => match frame {
-                    None => return stage.tell(&mut told, playout.stats()),
-                    Some(frame) => {
-                        let (number, captured) = (frame.header.number, frame.captured());
-                        decoded.expect(number, frame.record);
-                        playout.handle_frame(number, captured, stage.clock.now(), frame.payload);
-                    }
-                },
-                () = tokio::time::sleep_until(stage.clock.instant(due)) => break,
-            }
-        }
+    while stage.until_wanted(&mut playout, &mut decoded).await {
         while decoded.samples.len() < FRAME_SAMPLES {
             stage.decode_block(&mut playout, &mut decoded);
         }
         let block: Block = std::array::from_fn(|_| decoded.samples.pop_front().unwrap_or_default());
         let now = stage.clock.now();
-        if stage.control.is_live() {
-            stage.sink.play(&block, due);
-        }
-        decoded.advance(now);
-        stage.sound_delay.set(playout.delay_nanos());
+        let heard = stage.sink.play(stage.control.is_live().then_some(&block), now);
+        decoded.advance(heard);
+        stage.sound_delay.set(playout.delay_nanos().map(|delay| delay + heard.nanos_from(now)));
         let stats = playout.stats();
         if stats.played + stats.concealed + stats.fec_recovered
             >= told.played + told.concealed + told.fec_recovered + 50
         {
             stage.tell(&mut told, stats);
         }
-        // After a stall the lost time is not played in a rush: the playout skips what became stale.
-        if now.since(due) > BLOCK * 4 {
-            due = now;
-        }
     }
+    stage.tell(&mut told, playout.stats());
 }
 
 impl SoundStage {
+    /// Hands what arrives to the playout until the ear wants a block. `false` once the network side is gone.
+    async fn until_wanted(&mut self, playout: &mut AudioPlayout, decoded: &mut Decoded) -> bool {
+        loop {
+            let want = self.sink.poll(self.clock.now());
+            let wait = async {
+                if let Want::Wait(at) = want {
+                    tokio::time::sleep_until(self.clock.instant(at)).await;
+                }
+            };
+            tokio::select! {
+                biased; // late frames are better than none, so the queue is emptied before a block is made
+                frame = self.queue.recv() => match frame {
+                    None => return false,
+                    Some(frame) => {
+                        let (number, captured) = (frame.header.number, frame.captured());
+                        decoded.expect(number, frame.record);
+                        playout.handle_frame(number, captured, self.clock.now(), frame.payload);
+                    }
+                },
+                () = wait => if want == Want::Block {
+                    return true;
+                },
+            }
+        }
+    }
+
     /// Tells what has happened since it was last told.
     fn tell(&self, told: &mut playout::Stats, stats: playout::Stats) {
         let before = std::mem::replace(told, stats);
@@ -401,11 +406,10 @@ impl Decoded {
         self.waiting.remove(&number)
     }
 
-    /// The next 10 ms are handed to the speaker at `now`: the frames that begin in them are heard, each from its first
-    /// sample.
-    fn advance(&mut self, now: Timestamp) {
+    /// The next 10 ms are heard at `first`: the frames that begin in them are, each from its first sample.
+    fn advance(&mut self, first: Timestamp) {
         while let Some((at, mut record)) = self.marks.pop_front_if(|(at, _)| *at < FRAME_SAMPLES) {
-            let heard = now + Duration::from_nanos(at as u64 * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ));
+            let heard = first + Duration::from_nanos(at as u64 * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ));
             record.presented_ns = Some(heard.as_nanos());
             record.end(Fate::Shown);
         }

@@ -14,7 +14,7 @@ use visavis_proto::{
 use super::control::SendControl;
 use crate::{
     capture::{
-        sound,
+        sound::{self, Next},
         video::{Captured, Pool},
     },
     chan::latest,
@@ -261,28 +261,27 @@ pub struct SoundStage {
     pub stats: stats::Sender,
 }
 
-/// 10 ms.
-pub const BLOCK: Duration = Duration::from_millis(1_000 * FRAME_SAMPLES as u64 / SAMPLE_RATE_HZ as u64);
-
-/// Captures and encodes a block every 10 ms until the network side is gone. A muted microphone sends nothing.
+/// Encodes a block of 10 ms whenever the source has one, until the network side is gone. While nothing is sent, because
+/// the call is not live yet or the microphone is muted, what comes is thrown away.
 pub async fn encode_sound(mut stage: SoundStage) {
     let lookahead = stage.encoder.lookahead_samples().unwrap_or(0) as u64;
     let lookahead = Duration::from_nanos(lookahead * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ));
     let mut block = [0; FRAME_SAMPLES];
     let mut packet = [0; MAX_OPUS_BYTES];
     let mut number = FrameNumber::default();
-    let mut due = stage.clock.now();
     for capture_number in 0.. {
-        stage.source.read(&mut block);
-        due += BLOCK;
-        tokio::time::sleep_until(stage.clock.instant(due)).await;
-        if stage.queue.is_closed() {
-            return;
-        }
+        let captured = loop {
+            match stage.source.poll(stage.clock.now(), &mut block) {
+                Next::Block(captured) => break captured - lookahead,
+                Next::Wait(at) => tokio::time::sleep_until(stage.clock.instant(at)).await,
+            }
+            if stage.queue.is_closed() {
+                return;
+            }
+        };
         if !stage.control.sending_sound() {
             continue;
         }
-        let captured = due - BLOCK - lookahead;
         let record = FrameRecord {
             capture: Some(capture_number),
             captured_ns: Some(captured.as_nanos()),

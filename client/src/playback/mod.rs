@@ -1,11 +1,11 @@
-//! Where pictures and sound end: recordings, or nowhere; the window and the speaker come later.
+//! Where pictures and sound end: recordings, or nowhere. The speaker is in [`crate::sound`].
 
 pub mod record;
 
 use visavis_codec::Picture;
 use visavis_proto::time::Timestamp;
 
-use crate::capture::sound::Block;
+use crate::capture::sound::{BLOCK, Block};
 
 /// What is known of a picture that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +26,51 @@ pub trait PictureSink: Send {
     fn show(&mut self, picture: &Picture, about: Shown);
 }
 
-/// Plays sound. A seam: a recording, a speaker, nothing. Must not block: it runs on the sound thread.
-pub trait SoundSink: Send {
-    /// Plays 10 ms, the first sample of which is due `at` (by this device's clock). Called from the moment that the call
-    /// is live, about every 10 ms; `at` advances by the length of a block, but for jumps after the thread was held up.
-    fn play(&mut self, block: &Block, at: Timestamp);
+/// What an ear answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// A block now.
+    Block,
+    /// None before this time.
+    Wait(Timestamp),
 }
 
-/// Shows and plays nothing.
+/// Plays sound. A seam: a recording, a speaker, nothing. Must not block: it runs on the sound thread.
+///
+/// It is asked when it wants a block, because a device has a clock of its own; what is no device goes by the time that is
+/// passed in.
+pub trait SoundSink: Send {
+    /// Whether the next 10 ms are wanted.
+    fn poll(&mut self, now: Timestamp) -> Want;
+
+    /// Plays the 10 ms that were wanted; `None` before the call is live, when there is nothing to hear. Answers when their
+    /// first sample is heard.
+    fn play(&mut self, block: Option<&Block>, now: Timestamp) -> Timestamp;
+}
+
+/// Blocks by the clock, for what is no device: the first one 10 ms after it was first asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pace {
+    due: Option<Timestamp>,
+}
+
+impl Pace {
+    /// Whether the next block is due.
+    pub fn poll(&mut self, now: Timestamp) -> Want {
+        let due = *self.due.get_or_insert(now + BLOCK);
+        if now < due { Want::Wait(due) } else { Want::Block }
+    }
+
+    /// A block was taken. Answers when it was due: that advances by the length of a block, but for jumps after the thread
+    /// was held up, since lost time is not played in a rush.
+    pub fn advance(&mut self, now: Timestamp) -> Timestamp {
+        let due = self.due.unwrap_or(now);
+        self.due = Some(if now.since(due) > BLOCK * 4 { now } else { due } + BLOCK);
+        due
+    }
+}
+
+/// Shows nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Nowhere;
 
@@ -41,6 +78,17 @@ impl PictureSink for Nowhere {
     fn show(&mut self, _picture: &Picture, _about: Shown) {}
 }
 
-impl SoundSink for Nowhere {
-    fn play(&mut self, _block: &Block, _at: Timestamp) {}
+/// Plays nothing, by the clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent(Pace);
+
+impl SoundSink for Silent {
+    fn poll(&mut self, now: Timestamp) -> Want {
+        self.0.poll(now)
+    }
+
+    fn play(&mut self, _block: Option<&Block>, now: Timestamp) -> Timestamp {
+        self.0.advance(now);
+        now
+    }
 }

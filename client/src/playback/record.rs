@@ -15,8 +15,11 @@ use std::{
 use visavis_codec::{Picture, wav, y4m};
 use visavis_proto::time::Timestamp;
 
-use super::{PictureSink, Shown, SoundSink};
-use crate::{capture::sound::Block, chan::failures::Reporter, pipeline::send::BLOCK};
+use super::{Pace, PictureSink, Shown, SoundSink, Want};
+use crate::{
+    capture::sound::{BLOCK, Block},
+    chan::failures::Reporter,
+};
 
 /// Pictures on their way to the disk: half a second.
 const PICTURES: usize = 16;
@@ -94,7 +97,7 @@ pub fn sound(path: &Path, reporter: Reporter) -> Result<(Sound, Recording), Erro
     let (queue, receiver) = sync_channel(BLOCKS);
     let files = SoundFiles { path: path.to_owned(), writer, table_path, table };
     let recording = spawn("visavis-record-sound", path, reporter, move || write_sound(&receiver, files))?;
-    Ok((Sound { queue: Some(queue), dropped: 0 }, recording))
+    Ok((Sound { queue: Some(queue), dropped: 0, pace: Pace::default() }, recording))
 }
 
 /// Takes pictures for a recording.
@@ -127,11 +130,21 @@ pub struct Sound {
     /// Gone once the recording has ended.
     queue: Option<SyncSender<(Block, Timestamp)>>,
     dropped: u64,
+    pace: Pace,
 }
 
 impl SoundSink for Sound {
-    fn play(&mut self, block: &Block, at: Timestamp) {
-        self.dropped += offer(&mut self.queue, (*block, at));
+    fn poll(&mut self, now: Timestamp) -> Want {
+        self.pace.poll(now)
+    }
+
+    /// Records it as heard when it was due.
+    fn play(&mut self, block: Option<&Block>, now: Timestamp) -> Timestamp {
+        let due = self.pace.advance(now);
+        if let Some(block) = block {
+            self.dropped += offer(&mut self.queue, (*block, due));
+        }
+        now
     }
 }
 
@@ -263,11 +276,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("heard.wav");
         let (mut sink, recording) = sound(&path, failures().0).expect("begins");
-        let mut at = Timestamp::from_micros(1_000_000);
-        for (number, pause) in (0..30).zip([0; 10].into_iter().chain([75; 1]).chain([0; 19])) {
-            at += Duration::from_millis(pause);
-            sink.play(&[number; FRAME_SAMPLES], at);
-            at += BLOCK;
+        let mut now = Timestamp::from_micros(990_000);
+        for number in 0..30 {
+            assert_eq!(sink.poll(now), Want::Wait(now + BLOCK));
+            now += BLOCK;
+            // Before the tenth block the thread is held up, which is seen once that is played.
+            let late = if number == 9 { Duration::from_millis(75) } else { Duration::ZERO };
+            now += late;
+            assert_eq!(sink.poll(now), Want::Block);
+            assert_eq!(sink.play(Some(&[number; FRAME_SAMPLES]), now), now);
         }
         drop(sink);
         recording.finish().expect("written");
@@ -293,17 +310,16 @@ mod tests {
         let (reporter, mut told) = failures();
         let path = full_disk(folder.path(), "full.wav");
         let (mut sink, recording) = sound(&path, reporter.clone()).expect("begins");
-        let mut at = Timestamp::ZERO;
+        let at = Timestamp::ZERO;
         // More than the buffer before the disk holds: 8 KiB are nine blocks.
         for _ in 0..20 {
-            sink.play(&[0; FRAME_SAMPLES], at);
-            at += BLOCK;
+            sink.play(Some(&[0; FRAME_SAMPLES]), at);
         }
         let said = told.next().await;
         assert!(said.contains("full.wav") && said.contains("No space left"), "{said}");
         // The thread ends though the sink is still there; what is played from now on is no fault of the disk's speed.
         assert_eq!(recording.finish().expect_err("not all is written").to_string(), said);
-        sink.play(&[0; FRAME_SAMPLES], at);
+        sink.play(Some(&[0; FRAME_SAMPLES]), at);
         assert!(sink.queue.is_none() && sink.dropped == 0);
 
         let path = full_disk(folder.path(), "full.y4m");

@@ -17,7 +17,7 @@ use visavis::{
         session::{self, Credentials},
         transport::Network,
     },
-    playback::{Nowhere, PictureSink},
+    playback::{Nowhere, PictureSink, Silent},
     stats::{self, Item, Queue, record::Note},
 };
 use visavis_codec::h264;
@@ -206,7 +206,7 @@ pub fn generated(
         video_rate,
         decoder: Box::new(h264::Decoder::new()?),
         picture_sink,
-        sound_sink: Box::new(Nowhere),
+        sound_sink: Box::<Silent>::default(),
     })
 }
 

@@ -7,7 +7,7 @@ use visavis::{
     capture::sound,
     clock::Clock,
     net::media::Ports,
-    playback::Nowhere,
+    playback::{Nowhere, Silent},
     stats::{self, Item, Queue, collector::Collector, record::FrameRecord, report::Direction},
 };
 use visavis_proto::{time::Timestamp, units::Bitrate};
@@ -117,7 +117,7 @@ pub fn start(media: Media, whose: Whose) -> anyhow::Result<(Ports, Books)> {
         video_rate: media.video_rate,
         decoder: Box::new(ModelDecoder::new(books.proof.clone())),
         picture_sink: Box::new(ModelEye::new(books.proof.clone())),
-        sound_sink: Box::new(Nowhere),
+        sound_sink: Box::<Silent>::default(),
     };
     let (parts, ports) = call::wire(options, clock, &stats)?;
     for part in parts {

@@ -6,7 +6,8 @@ use visavis_proto::{units::Bitrate, wire::media::References};
 
 use super::*;
 use crate::{
-    playback::Nowhere,
+    capture::sound::BLOCK,
+    playback::{Nowhere, Pace, Silent},
     stats::{
         Item, Queue,
         record::{FrameRecord, Media, Side},
@@ -101,7 +102,7 @@ fn sound_that_was_passed_by_is_late_whether_it_had_come_or_comes_yet() {
 #[tokio::test(start_paused = true)]
 async fn sound_that_the_decoder_refuses_is_said_to_be() {
     let (stats, mut records) = stats::channel();
-    let (stage, queue, _) = sound_stage(Box::new(Nowhere), &stats);
+    let (stage, queue, _) = sound_stage(Box::<Silent>::default(), &stats);
     // 120 ms of sound in a packet (RFC 6716 section 3.2.5), where 10 ms are due.
     let mut frame = incoming(0, Media::Audio, stage.clock.now(), &stats);
     frame.payload = vec![0x1b, 0x02];
@@ -116,7 +117,7 @@ async fn sound_that_the_decoder_refuses_is_said_to_be() {
 #[tokio::test(start_paused = true)]
 async fn sound_that_waits_for_its_turn_when_the_call_ends_was_on_its_way() {
     let (stats, mut records) = stats::channel();
-    let (stage, queue, _) = sound_stage(Box::new(Nowhere), &stats);
+    let (stage, queue, _) = sound_stage(Box::<Silent>::default(), &stats);
     for number in 0..20 {
         queue.try_send(incoming(number, Media::Audio, stage.clock.now(), &stats)).expect("room");
     }
@@ -128,11 +129,19 @@ async fn sound_that_waits_for_its_turn_when_the_call_ends_was_on_its_way() {
 }
 
 /// Notes when each block is due.
-struct Ear(Arc<Mutex<Vec<Timestamp>>>);
+struct Ear(Arc<Mutex<Vec<Timestamp>>>, Pace);
 
 impl SoundSink for Ear {
-    fn play(&mut self, _block: &Block, at: Timestamp) {
-        self.0.lock().expect("nobody panics").push(at);
+    fn poll(&mut self, now: Timestamp) -> Want {
+        self.1.poll(now)
+    }
+
+    fn play(&mut self, block: Option<&Block>, now: Timestamp) -> Timestamp {
+        let due = self.1.advance(now);
+        if block.is_some() {
+            self.0.lock().expect("nobody panics").push(due);
+        }
+        now
     }
 }
 
@@ -140,7 +149,7 @@ impl SoundSink for Ear {
 async fn nothing_is_played_before_the_call_is_live_and_then_a_block_every_10_ms() {
     let (stats, _records) = stats::channel();
     let heard = Arc::new(Mutex::default());
-    let (stage, queue, control) = sound_stage(Box::new(Ear(Arc::clone(&heard))), &stats);
+    let (stage, queue, control) = sound_stage(Box::new(Ear(Arc::clone(&heard), Pace::default())), &stats);
     let clock = stage.clock;
     let playing = tokio::spawn(play_sound(stage));
     tokio::time::sleep(Duration::from_millis(300)).await;

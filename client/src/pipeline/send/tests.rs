@@ -117,7 +117,7 @@ async fn sound_that_the_network_thread_does_not_take_is_said_to_be_dropped() {
     tokio::time::sleep(Duration::from_millis(105)).await;
     assert_eq!(ends(&mut records), [], "it rings");
     control.set_live(true);
-    tokio::time::sleep(BLOCK * 12).await;
+    tokio::time::sleep(sound::BLOCK * 12).await;
     let dropped = ends(&mut records);
     assert_eq!(dropped.len(), 12 - ENCODED_SOUND, "{dropped:?}");
     assert!(dropped.iter().all(|(_, fate)| *fate == Fate::Dropped(Drop::SendQueueFull)), "{dropped:?}");

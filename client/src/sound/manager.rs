@@ -1,0 +1,461 @@
+//! The thread that owns the sound devices: opens what is chosen, follows the default, and opens again what has failed.
+//!
+//! It sleeps until a command or a stream's error comes. While something is open it also looks every [`TICK`] whether
+//! callbacks still come, and every [`LOOK`] whether the default is another device or the chosen one is back: cpal's ALSA
+//! and PulseAudio hosts tell neither.
+
+use std::{
+    io,
+    sync::{
+        atomic::Ordering::Relaxed,
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::sync::watch;
+use visavis_proto::time::Timestamp;
+
+use super::{
+    device::{Choice, Direction, Error, Open, PERIOD_US, System, noun},
+    ring::{CaptureReader, PlaybackWriter},
+};
+use crate::{app::devices::Device, chan::latest, clock::Clock, thread::Urgency};
+
+/// Commands and error reports that wait. A report that does not fit is not needed: the watchdog sees the stall.
+const COMMANDS: usize = 32;
+
+/// How often callbacks are looked for.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How often the default and the list are asked for: round trips to the sound server, together below 1 ms.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A stream without a callback for so long is opened again. Above the 200 ms that PulseAudio takes to move a stream.
+const STALLED: Duration = Duration::from_millis(400);
+
+/// Likewise for a stream that has only just begun, which is its first callbacks: PulseAudio wakes a sleeping device in
+/// its own time, and asks for what fills its buffer before.
+const SLOW_START: Duration = Duration::from_secs(2);
+
+/// See [`SLOW_START`].
+const BEGINNING: u64 = 4;
+
+/// So many over- and underruns of a device within [`CALM`] ask for a longer period.
+const BUSY: u64 = 3;
+
+/// See [`BUSY`].
+const CALM: Duration = Duration::from_secs(10);
+
+/// The longest period: what sound servers use for programs that ask for nothing.
+const LONGEST_PERIOD_US: u32 = 20_000;
+
+/// How long after a failure to try again at first, so that a break is short.
+const RETRY_SOON: Duration = Duration::from_millis(100);
+
+/// How long a failure is taken for a server that is being started again. Meanwhile no other host is tried: to open the
+/// bare device then would keep the server from having it.
+const RESTART: Duration = Duration::from_secs(3);
+
+/// How long after a failure to try again once it has lasted for [`RESTART`].
+const RETRY_LATER: Duration = Duration::from_secs(1);
+
+/// What a device is used for; its number is the index of its [`Line`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The person's voice.
+    Microphone,
+    /// The other's voice.
+    Speaker,
+    /// What rings, and what tries a speaker.
+    Tone,
+}
+
+impl Role {
+    const ALL: [Self; 3] = [Self::Microphone, Self::Speaker, Self::Tone];
+
+    const fn direction(self) -> Direction {
+        match self {
+            Self::Microphone => Direction::Input,
+            Self::Speaker | Self::Tone => Direction::Output,
+        }
+    }
+}
+
+/// What there is and what is used, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Microphones to choose from.
+    pub microphones: Vec<Device>,
+    /// Speakers and headphones to choose from.
+    pub speakers: Vec<Device>,
+    /// By [`Role`]: its device.
+    in_use: [Use; 3],
+}
+
+/// What is known of a role's device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Use {
+    /// The name of the device that is open.
+    pub device: Option<String>,
+    /// What is wrong with it, as a sentence without its full stop.
+    pub trouble: Option<String>,
+}
+
+impl Status {
+    /// What is known of a role's device.
+    pub const fn of(&self, role: Role) -> &Use {
+        &self.in_use[role as usize]
+    }
+}
+
+/// Where an open device's end goes. Closed by its reader: then the device is closed too.
+#[derive(Debug)]
+pub enum Outlet {
+    /// To a [`Microphone`](super::microphone::Microphone).
+    Input(latest::Writer<CaptureReader>),
+    /// To a [`Speaker`](super::speaker::Speaker).
+    Output(latest::Writer<PlaybackWriter>),
+}
+
+impl Outlet {
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Input(cell) => cell.is_closed(),
+            Self::Output(cell) => cell.is_closed(),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Command {
+    Choose(Role, Choice),
+    Use(Role, Outlet),
+    Sleep(bool),
+    Look,
+    Broken(Role, u64, String),
+    Stop,
+}
+
+/// The running manager. Dropping it closes the devices and ends its thread.
+#[derive(Debug)]
+pub struct Manager {
+    commands: SyncSender<Command>,
+    status: watch::Receiver<Status>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Manager {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread.
+    pub fn start(clock: Clock) -> io::Result<Self> {
+        let (commands, received) = mpsc::sync_channel(COMMANDS);
+        let (status, watched) = watch::channel(Status::default());
+        let reports = commands.clone();
+        let thread = std::thread::Builder::new().name("visavis-devices".to_owned()).spawn(move || {
+            // Before anything is opened: the threads that call back inherit it.
+            Urgency::Prompt.apply();
+            let system = System::connect(clock);
+            let lines = Role::ALL.map(|_| Line::default());
+            let keeper = Keeper { system, clock, status, lines, reports, asleep: false, looked: Timestamp::ZERO };
+            keeper.run(&received);
+        })?;
+        Ok(Self { commands, status: watched, thread: Some(thread) })
+    }
+
+    /// Uses this device for a role, at once if it is in use.
+    pub fn choose(&self, role: Role, choice: Choice) {
+        self.command(Command::Choose(role, choice));
+    }
+
+    /// Opens the role's device into this outlet, in the place of the one before, until the outlet is closed.
+    pub fn employ(&self, role: Role, outlet: Outlet) {
+        self.command(Command::Use(role, outlet));
+    }
+
+    /// Closes every device, or opens again what is employed.
+    pub fn sleep(&self, asleep: bool) {
+        self.command(Command::Sleep(asleep));
+    }
+
+    /// Looks anew what there is.
+    pub fn look(&self) {
+        self.command(Command::Look);
+    }
+
+    /// What there is and what is used, whenever it changes.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    fn command(&self, command: Command) {
+        // The thread is gone only after a panic, which its join reports.
+        let _gone = self.commands.send(command);
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        self.command(Command::Stop);
+        if let Some(thread) = self.thread.take()
+            && let Err(panic) = thread.join()
+        {
+            tracing::error!(?panic, "the sound devices' thread panicked");
+        }
+    }
+}
+
+struct Keeper {
+    system: System,
+    clock: Clock,
+    status: watch::Sender<Status>,
+    lines: [Line; 3],
+    reports: SyncSender<Command>,
+    asleep: bool,
+    looked: Timestamp,
+}
+
+struct Line {
+    choice: Choice,
+    outlet: Option<Outlet>,
+    open: Option<Open>,
+    /// It is not the chosen device.
+    stands_in: bool,
+    /// Counts openings, so that a late report of an earlier stream closes nothing.
+    generation: u64,
+    /// Callbacks when they were last seen to come, and when that was.
+    alive: (u64, Timestamp),
+    /// Since when over- and underruns of the device are counted, and how many there had been.
+    calm: (u64, Timestamp),
+    /// Time between callbacks that is asked for; it grows when the machine is too busy for it.
+    period_us: u32,
+    failed_since: Option<Timestamp>,
+    retry_at: Option<Timestamp>,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            choice: Choice::Default,
+            outlet: None,
+            open: None,
+            stands_in: false,
+            generation: 0,
+            alive: (0, Timestamp::ZERO),
+            calm: (0, Timestamp::ZERO),
+            period_us: PERIOD_US,
+            failed_since: None,
+            retry_at: None,
+        }
+    }
+}
+
+impl Line {
+    /// Nobody has called for long.
+    fn is_stalled(&mut self, now: Timestamp) -> bool {
+        let Some(open) = &self.open else { return false };
+        let callbacks = open.counters.callbacks.load(Relaxed);
+        if callbacks != self.alive.0 {
+            self.alive = (callbacks, now);
+            self.failed_since = None;
+        }
+        now.since(self.alive.1) > if callbacks <= BEGINNING { SLOW_START } else { STALLED }
+    }
+
+    /// The device ran over or under so often that a longer period is the lesser evil; it is set then.
+    fn wants_longer_period(&mut self, now: Timestamp) -> bool {
+        let Some(open) = &self.open else { return false };
+        let xruns = open.counters.device_xruns.load(Relaxed);
+        if now.since(self.calm.1) > CALM {
+            self.calm = (xruns, now);
+        }
+        let wants = xruns - self.calm.0 >= BUSY && self.period_us < LONGEST_PERIOD_US;
+        if wants {
+            self.period_us = (self.period_us * 2).min(LONGEST_PERIOD_US);
+        }
+        wants
+    }
+}
+
+impl Keeper {
+    fn run(mut self, commands: &Receiver<Command>) {
+        self.look();
+        loop {
+            let idle = self.asleep || self.lines.iter().all(|line| line.outlet.is_none());
+            let command = if idle {
+                commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                commands.recv_timeout(TICK)
+            };
+            match command {
+                Ok(Command::Choose(role, choice)) => {
+                    if std::mem::replace(&mut self.line(role).choice, choice.clone()) != choice {
+                        self.reopen(role);
+                    }
+                }
+                Ok(Command::Use(role, outlet)) => {
+                    self.line(role).outlet = Some(outlet);
+                    self.reopen(role);
+                }
+                Ok(Command::Sleep(asleep)) => {
+                    if std::mem::replace(&mut self.asleep, asleep) != asleep {
+                        Role::ALL.into_iter().for_each(|role| self.reopen(role));
+                    }
+                }
+                Ok(Command::Look) => self.look(),
+                Ok(Command::Broken(role, generation, why)) => {
+                    if self.line(role).generation == generation && self.line(role).open.is_some() {
+                        tracing::info!(?role, why, "a sound device failed");
+                        self.reopen(role);
+                    }
+                }
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.watch();
+        }
+    }
+
+    const fn line(&mut self, role: Role) -> &mut Line {
+        &mut self.lines[role as usize]
+    }
+
+    fn watch(&mut self) {
+        let now = self.clock.now();
+        let look = now.since(self.looked) >= LOOK;
+        if look {
+            self.look();
+        }
+        for role in Role::ALL {
+            let line = self.line(role);
+            let closed = line.outlet.as_ref().is_some_and(Outlet::is_closed);
+            if closed {
+                line.outlet = None;
+            }
+            if closed
+                || line.wants_longer_period(now)
+                || line.is_stalled(now)
+                || line.retry_at.is_some_and(|at| now >= at)
+                || (look && self.is_another_one_meant(role))
+            {
+                self.reopen(role);
+            }
+        }
+    }
+
+    /// Sees what there is now.
+    fn look(&mut self) {
+        self.looked = self.clock.now();
+        if self.system.is_second_choice() {
+            let better = System::connect(self.clock);
+            if !better.is_same_as(&self.system) {
+                tracing::info!("a sound server has come");
+                self.system = better;
+                Role::ALL.into_iter().for_each(|role| self.reopen(role));
+            }
+        }
+        let (microphones, speakers) = (self.system.list(Direction::Input), self.system.list(Direction::Output));
+        self.status.send_if_modified(|status| {
+            let changed = status.microphones != microphones || status.speakers != speakers;
+            (status.microphones, status.speakers) = (microphones, speakers);
+            changed
+        });
+    }
+
+    /// The default is another device now; or the chosen one has come back, or has gone and the server plays elsewhere.
+    fn is_another_one_meant(&mut self, role: Role) -> bool {
+        let line = &self.lines[role as usize];
+        let Some(open) = &line.open else { return false };
+        let meant = self.system.chosen_id(role.direction(), &line.choice);
+        match (&line.choice, meant) {
+            (Choice::Default, meant) => meant.is_some_and(|id| id != open.id),
+            (Choice::Device(_), Some(_)) => line.stands_in,
+            (Choice::Device(_), None) => !line.stands_in,
+        }
+    }
+
+    /// Closes a role's device and opens what is meant now, if it is wanted.
+    fn reopen(&mut self, role: Role) {
+        let (now, asleep) = (self.clock.now(), self.asleep);
+        let line = self.line(role);
+        // A device may allow only one stream: the old one is closed first.
+        line.open = None;
+        line.retry_at = None;
+        line.generation += 1;
+        if line.outlet.is_none() || asleep {
+            line.failed_since = None;
+            return self.tell(role, Use::default());
+        }
+        let choice = line.choice.clone();
+        let opened = self.open(role, &choice).map(|open| (open, None)).or_else(|error| match choice {
+            Choice::Default => Err(error),
+            // Any device is better than none while the chosen one is away.
+            Choice::Device(_) => self.open(role, &Choice::Default).map(|open| (open, Some(()))).map_err(|_| error),
+        });
+        let told = match opened {
+            Ok((open, stands_in)) => {
+                tracing::info!(?role, device = open.name, format = open.format, "a sound device is open");
+                let (device, noun) = (open.name.clone(), noun(role.direction()));
+                let line = self.line(role);
+                (line.stands_in, line.alive, line.calm, line.open) =
+                    (stands_in.is_some(), (0, now), (0, now), Some(open));
+                let trouble = stands_in.map(|()| {
+                    format!("the chosen {noun} cannot be used: {device} stands in until it is there again")
+                });
+                Use { device: Some(device), trouble }
+            }
+            Err(error) => {
+                let line = self.line(role);
+                let lasts = now.since(*line.failed_since.get_or_insert(now));
+                line.retry_at = Some(now + if lasts < RESTART { RETRY_SOON } else { RETRY_LATER });
+                if !self.system.answers() {
+                    let other = || (lasts >= RESTART).then(|| System::connect(self.clock));
+                    if let Some(system) = self.system.again().or_else(other) {
+                        self.system = system;
+                    }
+                }
+                Use { device: None, trouble: Some(error.to_string()) }
+            }
+        };
+        self.tell(role, told);
+    }
+
+    fn tell(&self, role: Role, told: Use) {
+        self.status.send_if_modified(|status| {
+            let known = &mut status.in_use[role as usize];
+            let changed = *known != told;
+            *known = told;
+            changed
+        });
+    }
+
+    fn open(&self, role: Role, choice: &Choice) -> Result<Open, Error> {
+        let Line { generation, period_us, outlet, .. } = &self.lines[role as usize];
+        let reports = self.reports.clone();
+        let generation = *generation;
+        let mut told = false;
+        let on_error = move |error: cpal::Error| {
+            // Once: cpal's ALSA host repeats an error until the stream is dropped.
+            if !told {
+                told = reports.try_send(Command::Broken(role, generation, error.to_string())).is_ok();
+            }
+        };
+        match outlet {
+            Some(Outlet::Input(cell)) => {
+                let (open, reader) = self.system.open_input(choice, *period_us, on_error)?;
+                cell.put(reader);
+                Ok(open)
+            }
+            Some(Outlet::Output(cell)) => {
+                let (open, writer) = self.system.open_output(choice, *period_us, on_error)?;
+                cell.put(writer);
+                Ok(open)
+            }
+            None => Err(Error::Missing(role.direction())),
+        }
+    }
+}
