@@ -29,8 +29,8 @@ pub enum Next {
 
 /// A source of blocks. A seam: files, a generated voice, a microphone.
 ///
-/// It is asked rather than read from, because a device has a clock of its own: it paces the stage, and a file is paced by
-/// the time that is passed in. Must not block: it runs on the sound-out thread.
+/// It is asked rather than read from, because a device has a clock of its own: it paces the stage, and a file is paced
+/// by the time that is passed in. Must not block: it runs on the sound-out thread.
 pub trait Source: Send {
     /// The next block, or when to ask again.
     fn poll(&mut self, now: Timestamp, out: &mut Block) -> Next;

@@ -11,6 +11,7 @@ use crate::{
     clock::Clock,
     net::actor::Event,
     sentence,
+    sound::Tune,
 };
 
 #[derive(Debug, clap::Args)]
@@ -75,9 +76,17 @@ async fn answer_one(
     let mut prepared = arguments.media.prepare(clock, talk::CALLEE_SEED)?;
     let Some((call, caller)) = wait_for_call(events).await? else { return Ok(None) };
     println!("{caller} calls.");
+    if let Some(sound) = &prepared.rest.devices {
+        sound.devices.sleep(false);
+    }
     let answer = match typed {
         None => Answer::Person(arguments.auto),
-        Some(typed) => ask(events, call, &caller, typed).await?,
+        Some(typed) => {
+            prepared.rest.ring(Some(Tune::Incoming));
+            let answer = ask(events, call, &caller, typed).await;
+            prepared.rest.ring(None);
+            answer?
+        }
     };
     let go_on = GoOn(!matches!(answer, Answer::Interrupted));
     match answer {

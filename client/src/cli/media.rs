@@ -9,6 +9,7 @@ use anyhow::Context;
 use visavis_codec::h264;
 use visavis_proto::{units::Bitrate, wire::control::MAX_STREAMS};
 
+use super::sound::{Sound, chosen};
 use crate::{
     call::{Camera, Microphone, Options, Stages},
     capture::{sound, video},
@@ -20,6 +21,7 @@ use crate::{
         record::{self, Recording},
     },
     sentence::explain,
+    sound::{Devices, Role, Switches, Tune},
     stats::{self, run::Running},
 };
 
@@ -55,9 +57,35 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "audio")]
     no_audio: bool,
 
+    /// Send what this microphone hears, without echo and noise; see visavis audio for its names.
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        conflicts_with_all = ["audio", "no_audio"]
+    )]
+    microphone: Option<String>,
+
+    /// Send what the microphone hears as it is: with echo, noise and rumble, as loud as it comes.
+    #[arg(long, requires = "microphone")]
+    raw_microphone: bool,
+
     /// Thousand bits per second of sound.
     #[arg(long, value_name = "KBPS", default_value_t = 48, value_parser = clap::value_parser!(u64).range(6..=510))]
     audio_rate: u64,
+
+    /// Play the sound that comes, and ring, through this speaker; see visavis audio for its names.
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        conflicts_with = "record_audio"
+    )]
+    speaker: Option<String>,
 
     /// Record the pictures that come from the moment the call is live; frame numbers and times go to FILE.y4m.csv.
     #[arg(long, value_name = "FILE.y4m")]
@@ -101,7 +129,18 @@ pub struct Rest {
     pub collector: Running,
     /// What goes wrong with recordings and statistics while the call lasts.
     pub failures: Failures,
+    /// Microphone and speaker, if they are used.
+    pub devices: Option<Sound>,
     clock: Clock,
+}
+
+impl Rest {
+    /// Plays a tune, if there is a speaker to play it.
+    pub fn ring(&self, tune: Option<Tune>) {
+        if let Some(sound) = &self.devices {
+            sound.ring(tune);
+        }
+    }
 }
 
 impl Arguments {
@@ -112,8 +151,10 @@ impl Arguments {
             Some(path) => Some(Box::new(video::Y4mFile::open(path)?)),
             None => Some(Box::new(video::Generated::new(self.size.0, self.size.1, seed))),
         };
+        let devices = self.devices(clock)?;
         let sound: Option<Box<dyn sound::Source>> = match &self.audio {
             _ if self.no_audio => None,
+            _ if self.microphone.is_some() => devices.as_ref().map(|sound| sound.devices.microphone()),
             Some(path) => Some(Box::new(sound::WavFile::open(path)?)),
             None => Some(Box::new(sound::Generated::new(seed))),
         };
@@ -127,9 +168,10 @@ impl Arguments {
                 Box::new(sink)
             }
         };
-        let sound_sink: Box<dyn SoundSink> = match &self.record_audio {
-            None => Box::<Silent>::default(),
-            Some(path) => {
+        let sound_sink: Box<dyn SoundSink> = match (&self.record_audio, &devices) {
+            (None, Some(sound)) if self.speaker.is_some() => sound.devices.speaker(),
+            (None, _) => Box::<Silent>::default(),
+            (Some(path), _) => {
                 let (sink, recording) = record::sound(path, reporter.clone())?;
                 recordings.push(recording);
                 Box::new(sink)
@@ -148,7 +190,24 @@ impl Arguments {
         let options = Options { camera, microphone, video_rate, decoder, picture_sink, sound_sink };
         let (stages, ports) = Stages::start(options, clock, &sender)?;
         debug_assert!(ports.offers.len() <= MAX_STREAMS);
-        Ok(Prepared { stages, ports, rest: Rest { recordings, collector, failures, clock } })
+        Ok(Prepared { stages, ports, rest: Rest { recordings, collector, failures, devices, clock } })
+    }
+
+    /// The microphone and the speaker that were asked for. They sleep until somebody calls.
+    fn devices(&self, clock: Clock) -> anyhow::Result<Option<Sound>> {
+        if self.microphone.is_none() && self.speaker.is_none() {
+            return Ok(None);
+        }
+        let devices = Devices::start(clock).context("the sound devices cannot be used")?;
+        devices.sleep(true);
+        devices.choose(Role::Microphone, chosen(self.microphone.as_deref()));
+        for role in [Role::Speaker, Role::Tone] {
+            devices.choose(role, chosen(self.speaker.as_deref()));
+        }
+        if self.raw_microphone {
+            devices.switch(Switches::OFF);
+        }
+        Ok(Some(Sound::new(devices, self.speaker.is_some())))
     }
 
     /// The time after which to hang up.

@@ -4,12 +4,14 @@
 
 mod account;
 mod answer;
+mod audio;
 mod call;
 mod devices;
 mod join;
 mod media;
 mod password;
 mod people;
+mod sound;
 mod talk;
 
 use std::{
@@ -71,6 +73,8 @@ enum Command {
     History(account::HistoryArguments),
     /// Show your devices, or shut one of them out.
     Devices(devices::Arguments),
+    /// Show the microphones and speakers, or try them.
+    Audio(audio::Arguments),
     /// Show who this device is, and where.
     Whoami,
 }
@@ -108,6 +112,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Answer(answer) => answer::run(&folder, answer).await,
         Command::History(history) => account::history(&folder, history).await,
         Command::Devices(devices) => devices::run(&folder, devices).await,
+        Command::Audio(audio) => audio::run(audio).await,
         Command::Whoami => account::whoami(&folder),
     }
 }
@@ -141,10 +146,20 @@ async fn visit(folder: &Path, clock: Clock) -> anyhow::Result<(Client, Events)> 
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn the_command_line_is_consistent() {
         super::Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_name_after_a_device_flag_is_whom_to_call() {
+        let parse = |flags: &[&str]| super::Arguments::try_parse_from([&["visavis", "call"], flags].concat());
+        assert!(parse(&["--microphone", "bob", "--speaker"]).is_ok());
+        assert!(parse(&["--microphone=Headset", "--speaker=Headset", "bob"]).is_ok());
+        assert!(parse(&["--microphone", "--speaker"]).is_err(), "nobody is called");
+        assert!(parse(&["bob", "--microphone", "--audio", "file.wav"]).is_err(), "two sources of sound");
+        assert!(parse(&["bob", "--raw-microphone"]).is_err(), "no microphone");
     }
 }

@@ -12,11 +12,13 @@ use visavis_proto::{
 use super::{
     Outcome,
     media::{self, Rest},
+    sound,
 };
 use crate::{
     client::{Client, Events},
     net::actor::Event,
     sentence,
+    sound::Tune,
     stats::collector::{Live, STAGES},
 };
 
@@ -76,9 +78,11 @@ pub async fn until_over(
                 Some(Event::People(_)) => {}
                 Some(Event::Call(event)) => match event {
                     CallEvent::RingingOut { devices, .. } => {
+                        rest.ring(Some(Tune::Outgoing));
                         say(&format!("Ringing on {devices} {}.", if devices == 1 { "device" } else { "devices" }));
                     }
                     CallEvent::Connected(connected) => {
+                        rest.ring(None);
                         current = connected.call;
                         if asked_to_end {
                             // It was asked for under the id of a call that has been merged into this one.
@@ -98,7 +102,10 @@ pub async fn until_over(
                     CallEvent::Ended { reason: EndReason::Merged, peer, .. } => {
                         say(&sentence::ended(EndReason::Merged, &peer).0);
                     }
-                    CallEvent::Ended { reason, peer, .. } => return Ok((reason, peer)),
+                    CallEvent::Ended { reason, peer, .. } => {
+                        rest.ring(None);
+                        return Ok((reason, peer));
+                    }
                     // Their call and this one become one.
                     CallEvent::Incoming { caller, .. } if fold_name(&caller) == fold_name(peer) => {}
                     CallEvent::Incoming { caller, call: other, .. } => {
@@ -109,6 +116,7 @@ pub async fn until_over(
                 },
             },
             failure = rest.failures.next() => say(&format!("{}. The call goes on.", capitalised(&failure))),
+            sentence = sound::next(&mut rest.devices) => say(&sentence),
             () = sleep_until(hang_up_at) => {
                 hang_up_at = None;
                 client.end(current).await;

@@ -37,14 +37,14 @@ pub enum Want {
 
 /// Plays sound. A seam: a recording, a speaker, nothing. Must not block: it runs on the sound thread.
 ///
-/// It is asked when it wants a block, because a device has a clock of its own; what is no device goes by the time that is
-/// passed in.
+/// It is asked when it wants a block, because a device has a clock of its own; what is no device goes by the time that
+/// is passed in.
 pub trait SoundSink: Send {
     /// Whether the next 10 ms are wanted.
     fn poll(&mut self, now: Timestamp) -> Want;
 
-    /// Plays the 10 ms that were wanted; `None` before the call is live, when there is nothing to hear. Answers when their
-    /// first sample is heard.
+    /// Plays the 10 ms that were wanted; `None` before the call is live, when there is nothing to hear. Answers when
+    /// their first sample is heard.
     fn play(&mut self, block: Option<&Block>, now: Timestamp) -> Timestamp;
 }
 
@@ -61,8 +61,8 @@ impl Pace {
         if now < due { Want::Wait(due) } else { Want::Block }
     }
 
-    /// A block was taken. Answers when it was due: that advances by the length of a block, but for jumps after the thread
-    /// was held up, since lost time is not played in a rush.
+    /// A block was taken. Answers when it was due: that advances by the length of a block, but for jumps after the
+    /// thread was held up, since lost time is not played in a rush.
     pub fn advance(&mut self, now: Timestamp) -> Timestamp {
         let due = self.due.unwrap_or(now);
         self.due = Some(if now.since(due) > BLOCK * 4 { now } else { due } + BLOCK);

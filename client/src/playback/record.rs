@@ -84,8 +84,8 @@ pub fn video(path: &Path, frames_per_second: u32, reporter: Reporter) -> Result<
 }
 
 /// Records sound to `path`, 48 kHz mono, and to `path` with `.csv` appended when it was heard: a line
-/// `first_sample,first_sample_ns` where the recording begins, and another one after each jump in time. If the disk fails,
-/// `reporter` is told.
+/// `first_sample,first_sample_ns` where the recording begins, and another one after each jump in time. If the disk
+/// fails, `reporter` is told.
 ///
 /// # Errors
 ///

@@ -39,13 +39,16 @@ pub enum Error {
     #[error("no {} was found: connect one, and it is used at once", noun(*.0))]
     None(Direction),
     /// The chosen one is not there.
-    #[error("the chosen {} is not connected: connect it, and it is used at once, or choose another one", noun(*.0))]
+    #[error("the chosen {} is not connected: connect it, and it is used at once", noun(*.0))]
     Missing(Direction),
     /// It has no format that can be used.
     #[error("the {} offers no usable format: choose another one", noun(*.0))]
     Format(Direction),
     /// The system or its driver refuses.
-    #[error("the {} cannot be used: {source}. It is tried again; check that no other program holds it, or choose another one", noun(*direction))]
+    #[error(
+        "the {} cannot be used: {source}. Check that no other program holds it, or choose another one",
+        noun(*direction)
+    )]
     System {
         /// Which.
         direction: Direction,
@@ -62,8 +65,9 @@ pub const fn noun(direction: Direction) -> &'static str {
     }
 }
 
-/// Time between callbacks that is asked for at first, in microseconds; cpal's buffers are two of them. 5 ms: half a block. Of 2.5, 5 and 10 ms, measured through PulseAudio: 2.5 ms saves 3 ms and costs underruns on a
-/// busy machine, 10 ms costs 11 ms.
+/// Time between callbacks that is asked for at first, in microseconds; cpal's buffers are two of them. 5 ms: half a
+/// block. Of 2.5, 5 and 10 ms, measured through PulseAudio: 2.5 ms saves 3 ms and costs underruns on a busy machine,
+/// 10 ms costs 11 ms.
 pub const PERIOD_US: u32 = 5_000;
 
 /// An open device.
@@ -87,8 +91,8 @@ pub struct System {
 }
 
 impl System {
-    /// cpal's first host that answers: on Linux that is a sound server before bare devices. On a desktop the server holds
-    /// the devices and knows their names.
+    /// cpal's first host that answers: on Linux that is a sound server before bare devices. On a desktop the server
+    /// holds the devices and knows their names.
     pub fn connect(clock: Clock) -> Self {
         let answers = cpal::available_hosts().into_iter().find_map(|id| cpal::host_from_id(id).ok());
         Self { host: answers.unwrap_or_else(cpal::default_host), clock }
@@ -317,8 +321,9 @@ fn counting(
             | cpal::ErrorKind::StreamInvalidated
             | cpal::ErrorKind::HostUnavailable
             | cpal::ErrorKind::PermissionDenied => on_error(error),
-            // It goes on, or the watchdog sees that it does not: the host has moved it by itself, or gave it no priority,
-            // or, as ALSA's PulseAudio plug-in does after each underrun, does not know its delay for a moment.
+            // It goes on, or the watchdog sees that it does not: the host has moved it by itself, or gave it no
+            // priority, or, as ALSA's PulseAudio plug-in does after each underrun, does not know its delay for a
+            // moment.
             _ => {
                 counters.errors.fetch_add(1, Relaxed);
             }

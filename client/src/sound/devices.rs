@@ -17,6 +17,7 @@ use super::{
     tone::Tones,
 };
 use crate::{
+    app::settings,
     capture::sound::{Next, Source},
     chan::latest::latest,
     clock::Clock,
@@ -73,8 +74,8 @@ impl Devices {
         })
     }
 
-    /// What can be chosen, what is in use, and what is wrong with it, whenever that changes. While a device is in use it
-    /// is kept up to date; else [`look`](Self::look) does that.
+    /// What can be chosen, what is in use, and what is wrong with it, whenever that changes. While a device is in use
+    /// it is kept up to date; else [`look`](Self::look) does that.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.manager.status()
     }
@@ -99,6 +100,20 @@ impl Devices {
         self.manager.choose(role, choice);
     }
 
+    /// Takes over what a person has set.
+    pub fn apply(&self, settings: &settings::Sound) {
+        let choice = |id: &Option<String>| id.clone().map_or(Choice::Default, Choice::Device);
+        self.choose(Role::Microphone, choice(&settings.microphone));
+        self.choose(Role::Speaker, choice(&settings.speaker));
+        self.choose(Role::Tone, choice(settings.ring.as_ref().map_or(&settings.speaker, |_| &settings.ring)));
+        self.switch(Switches {
+            echo: settings.cancel_echo,
+            noise: settings.suppress_noise,
+            gain: settings.control_gain,
+            high_pass: true,
+        });
+    }
+
     /// Switches what is done to the microphone's sound, at once if it is in use.
     pub fn switch(&self, switches: Switches) {
         self.switches.send_if_modified(|now| std::mem::replace(now, switches) != switches);
@@ -117,7 +132,7 @@ impl Devices {
 
     /// A call's microphone. It takes the place of one that was handed out before.
     pub fn microphone(&self) -> Box<dyn Source> {
-        Box::new(self.voice())
+        Box::new(self.voice(Some(self.between.clone())))
     }
 
     /// A call's speaker. It takes the place of one that was handed out before, and the microphone of the call does not
@@ -167,7 +182,7 @@ impl Devices {
     ///
     /// If the system gives no thread.
     pub fn listen(&self) -> io::Result<Listening> {
-        let (mut voice, clock) = (self.voice(), self.clock);
+        let (mut voice, clock) = (self.voice(None), self.clock);
         Ok(Listening(Stage::spawn("visavis-listen", Urgency::Usual, move || async move {
             let mut block = [0.0; BLOCK_SAMPLES];
             loop {
@@ -185,7 +200,7 @@ impl Devices {
     /// If the system gives no thread.
     pub fn check(&self) -> io::Result<Checking> {
         let choice = self.tune.lock().unwrap_or_else(PoisonError::into_inner).speaker.clone();
-        let (mut voice, mut speaker, clock) = (self.voice(), self.tone(choice), self.clock);
+        let (mut voice, mut speaker, clock) = (self.voice(None), self.tone(choice), self.clock);
         let (sender, state) = watch::channel(check::State::Recording);
         let stage = Stage::spawn("visavis-check", Urgency::Prompt, move || async move {
             let mut check = Check::default();
@@ -218,10 +233,10 @@ impl Devices {
         Ok(Checking { state, _stage: stage })
     }
 
-    fn voice(&self) -> Voice {
+    fn voice(&self, between: Option<Between>) -> Voice {
         let (outlet, devices) = latest();
         self.manager.employ(Role::Microphone, Outlet::Input(outlet));
-        Voice::new(Microphone::new(devices), self.switches.subscribe(), self.between.clone(), self.level.clone())
+        Voice::new(Microphone::new(devices), self.switches.subscribe(), between, self.level.clone())
     }
 
     fn tone(&self, choice: Choice) -> Speaker {

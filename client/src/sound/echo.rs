@@ -1,9 +1,9 @@
 //! What the speaker plays, laid beside what the microphone hears: the far-end signal of the echo canceller.
 //!
 //! Both sides know when each of their samples passes the air, so the reference for a captured block is cut out of what
-//! was played *by time*: what is heard [`LEAD`] after the block's first sample, and so on. Whatever lies in the devices'
-//! buffers, the echo then comes [`LEAD`] and the sound's way through the room after its reference, and the canceller is
-//! told so. Two devices' clocks drift apart; the reference, which nobody hears, is stretched to follow.
+//! was played *by time*: what is heard [`LEAD`] after the block's first sample, and so on. Whatever lies in the
+//! devices' buffers, the echo then comes [`LEAD`] and the sound's way through the room after its reference, and the
+//! canceller is told so. Two devices' clocks drift apart; the reference, which nobody hears, is stretched to follow.
 //!
 //! ```text
 //! sound-in thread: Speaker::play -> heard -> Player -- ring --> Reference::cut(captured) -> Processor: sound-out thread
@@ -35,8 +35,8 @@ const TOLERANCE: f64 = 24.0;
 /// Further off than this it is set anew: 10 ms is no drift but a device that was changed or a gap.
 const JUMP: f64 = 480.0;
 
-/// Further off than this for [`PATIENCE`] blocks it is set anew as well: the time stamps have found a better line, and to
-/// stretch 2 ms away takes longer than the canceller needs to learn.
+/// Further off than this for [`PATIENCE`] blocks it is set anew as well: the time stamps have found a better line, and
+/// to stretch 2 ms away takes longer than the canceller needs to learn.
 const OFF: f64 = 96.0;
 
 /// See [`OFF`]: half a second.

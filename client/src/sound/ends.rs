@@ -62,7 +62,7 @@ pub struct Voice {
     microphone: Microphone,
     processor: Processor,
     switches: watch::Receiver<Switches>,
-    between: Between,
+    between: Option<Between>,
     reference: Option<Reference>,
     meter: Meter,
     level: Level,
@@ -71,11 +71,12 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// Takes out what the switches say, from now on and when they change.
+    /// Takes out what the switches say, from now on and when they change. `between` brings what the speaker plays;
+    /// there is no echo without one.
     pub fn new(
         microphone: Microphone,
         mut switches: watch::Receiver<Switches>,
-        between: Between,
+        between: Option<Between>,
         level: Level,
     ) -> Self {
         let processor = Processor::new(*switches.borrow_and_update());
@@ -98,7 +99,7 @@ impl Voice {
         if self.switches.has_changed().unwrap_or(false) {
             self.processor.switch(*self.switches.borrow_and_update());
         }
-        if let Some(reference) = self.between.take() {
+        if let Some(reference) = self.between.as_ref().and_then(Between::take) {
             self.reference = Some(reference);
         }
         let mut far = [0.0; BLOCK_SAMPLES];
@@ -161,5 +162,75 @@ impl SoundSink for Ear {
         let heard = self.speaker.play(&samples, now);
         self.player.played(&samples, heard);
         heard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{capture::sound::BLOCK, chan::latest::latest, sound::ring};
+
+    /// A callback's worth: 5 ms.
+    const PERIOD: usize = 240;
+
+    fn at(samples: usize) -> Timestamp {
+        Timestamp::from_micros(1_000_000_000) + Duration::from_nanos(samples as u64 * 1_000_000_000 / 48_000)
+    }
+
+    fn decibel(samples: &[f32]) -> f32 {
+        let power = samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32;
+        10.0 * power.max(1e-12).log10()
+    }
+
+    #[test]
+    fn what_comes_back_through_the_room_is_not_sent() {
+        let (speakers, speaker) = latest();
+        let (microphones, microphone) = latest();
+        let between = Between::default();
+        let switches = watch::Sender::new(Switches { gain: false, ..Switches::default() });
+        let mut ear = Ear::new(Speaker::new(speaker), &between);
+        let mut voice =
+            Voice::new(Microphone::new(microphone), switches.subscribe(), Some(between), Level::default());
+        let (writer, mut loudspeaker) = ring::playback(48_000);
+        let (mut capsule, reader) = ring::capture(48_000);
+        assert!(speakers.put(writer).is_none() && microphones.put(reader).is_none());
+
+        // What is in the air, by the time at which it is heard; the loudspeaker's buffer is 20 ms, the way 8 ms.
+        let (buffer, way) = (960, 384);
+        let seconds = 6;
+        let mut air = vec![0.0_f32; 48_000 * seconds + 2 * buffer];
+        let mut speech = visavis_codec::scene::Speech::new(3);
+        let (mut sent, mut echo) = (Vec::new(), Vec::new());
+        let (mut block, mut stereo) = ([0; BLOCK_SAMPLES], [0.0_f32; 2 * PERIOD]);
+        for period in 1..48_000 * seconds / PERIOD {
+            let samples = period * PERIOD;
+            loudspeaker.read(&mut stereo, 2, at(samples + buffer), at(samples));
+            for (n, frame) in stereo.chunks_exact(2).enumerate() {
+                air[samples + buffer + n] = frame[0];
+            }
+            let near: Vec<f32> =
+                (samples - PERIOD..samples).map(|n| n.checked_sub(way).map_or(0.0, |n| air[n] * 0.25)).collect();
+            capsule.write(&near, 1, at(samples - PERIOD), at(samples));
+            echo.extend(near);
+            // Both stages look every millisecond.
+            for millis in 0..5 {
+                let now = at(samples + 48 * millis + 24);
+                while ear.poll(now) == Want::Block {
+                    speech.fill(&mut block);
+                    let heard = ear.play(Some(&block), now);
+                    assert!(heard.since(now) < BLOCK * 10);
+                }
+                let mut out = [0; BLOCK_SAMPLES];
+                while let Next::Block(captured) = Source::poll(&mut voice, now, &mut out) {
+                    assert!(now.since(captured) < BLOCK * 5, "{:?}", now.since(captured));
+                    sent.extend(out.map(|sample| f32::from(sample) / 32_768.0));
+                }
+            }
+        }
+        let (echo_db, sent_db) = (decibel(&echo[144_000..]), decibel(&sent[144_000..]));
+        assert!(echo_db > -50.0, "there was an echo: {echo_db} dB");
+        assert!(echo_db - sent_db >= 25.0, "{echo_db} dB of echo, {sent_db} dB sent");
     }
 }

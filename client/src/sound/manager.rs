@@ -1,8 +1,8 @@
 //! The thread that owns the sound devices: opens what is chosen, follows the default, and opens again what has failed.
 //!
 //! It sleeps until a command or a stream's error comes. While something is open it also looks every [`TICK`] whether
-//! callbacks still come, and every [`LOOK`] whether the default is another device or the chosen one is back: cpal's ALSA
-//! and PulseAudio hosts tell neither.
+//! callbacks still come, and every [`LOOK`] whether the default is another device or the chosen one is back: cpal's
+//! ALSA and PulseAudio hosts tell neither.
 
 use std::{
     io,
@@ -90,6 +90,10 @@ pub struct Status {
     pub microphones: Vec<Device>,
     /// Speakers and headphones to choose from.
     pub speakers: Vec<Device>,
+    /// The id of the system's own choice of a microphone.
+    pub default_microphone: Option<String>,
+    /// The id of the system's own choice of a speaker.
+    pub default_speaker: Option<String>,
     /// By [`Role`]: its device.
     in_use: [Use; 3],
 }
@@ -284,6 +288,8 @@ impl Line {
 impl Keeper {
     fn run(mut self, commands: &Receiver<Command>) {
         self.look();
+        // Also when there is nothing: somebody waits to know.
+        self.status.send_modify(|_| {});
         loop {
             let idle = self.asleep || self.lines.iter().all(|line| line.outlet.is_none());
             let command = if idle {
@@ -358,10 +364,16 @@ impl Keeper {
                 Role::ALL.into_iter().for_each(|role| self.reopen(role));
             }
         }
-        let (microphones, speakers) = (self.system.list(Direction::Input), self.system.list(Direction::Output));
+        let found = Status {
+            microphones: self.system.list(Direction::Input),
+            speakers: self.system.list(Direction::Output),
+            default_microphone: self.system.default_id(Direction::Input),
+            default_speaker: self.system.default_id(Direction::Output),
+            in_use: self.status.borrow().in_use.clone(),
+        };
         self.status.send_if_modified(|status| {
-            let changed = status.microphones != microphones || status.speakers != speakers;
-            (status.microphones, status.speakers) = (microphones, speakers);
+            let changed = *status != found;
+            *status = found;
             changed
         });
     }
@@ -416,6 +428,9 @@ impl Keeper {
                     let other = || (lasts >= RESTART).then(|| System::connect(self.clock));
                     if let Some(system) = self.system.again().or_else(other) {
                         self.system = system;
+                        if lasts < RESTART {
+                            self.line(role).retry_at = Some(now + TICK);
+                        }
                     }
                 }
                 Use { device: None, trouble: Some(error.to_string()) }

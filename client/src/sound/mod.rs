@@ -8,8 +8,9 @@
 //! manager thread: owns the streams, opens them again when a device goes or the default changes
 //! ```
 //!
-//! [`Devices`] is the door: it lives as long as the program and gives each call its [`Source`](crate::capture::sound::Source)
-//! and its [`SoundSink`](crate::playback::SoundSink). The pipeline knows of neither devices nor echo.
+//! [`Devices`] is the door: it lives as long as the program and gives each call its
+//! [`Source`](crate::capture::sound::Source) and its [`SoundSink`](crate::playback::SoundSink). The pipeline knows of
+//! neither devices nor echo.
 //!
 //! | queue | capacity | when full |
 //! |---|---|---|

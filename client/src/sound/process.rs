@@ -29,6 +29,9 @@ pub struct Switches {
 }
 
 impl Switches {
+    /// Nothing is done.
+    pub const OFF: Self = Self { echo: false, noise: false, gain: false, high_pass: false };
+
     /// What the filter banks hold back, measured with sonora 0.2.0 (the tests measure it again).
     const fn delay(self) -> Duration {
         Duration::from_millis(match (self.echo, self.noise) {
@@ -90,7 +93,7 @@ impl Processor {
 
     /// Processes a captured block; `far` is its reference.
     pub fn process(&mut self, far: &Samples, near: &mut Samples) {
-        if self.switches == OFF {
+        if self.switches == Switches::OFF {
             return;
         }
         let captured = *near;
@@ -118,8 +121,6 @@ impl Processor {
     }
 }
 
-const OFF: Switches = Switches { echo: false, noise: false, gain: false, high_pass: false };
-
 fn config(switches: Switches) -> Config {
     Config {
         // The default of 32 kHz would cut a voice at 16 kHz.
@@ -135,5 +136,69 @@ fn config(switches: Switches) -> Config {
             ..GainController2::default()
         }),
         ..Config::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A voice-like sound: noise through a resonance, in syllables of 200 ms.
+    fn voice(samples: usize) -> Vec<f32> {
+        let (mut seed, mut one, mut two) = (1_u32, 0.0_f32, 0.0_f32);
+        let syllable = |n: usize| if n / 9_600 % 2 == 0 { 1.0 } else { 0.05 };
+        (0..samples)
+            .map(|n| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let noise = (seed >> 8) as f32 / 8_388_608.0 - 1.0;
+                (one, two) = (1.9 * one - 0.93 * two + 0.01 * noise, one);
+                one * syllable(n)
+            })
+            .collect()
+    }
+
+    fn processed(switches: Switches, near: &[f32], far: &[f32]) -> Vec<f32> {
+        let mut processor = Processor::new(switches);
+        let mut out = Vec::new();
+        for (near, far) in near.chunks_exact(BLOCK_SAMPLES).zip(far.chunks_exact(BLOCK_SAMPLES)) {
+            let (mut block, mut reference) = ([0.0; BLOCK_SAMPLES], [0.0; BLOCK_SAMPLES]);
+            block.copy_from_slice(near);
+            reference.copy_from_slice(far);
+            processor.process(&reference, &mut block);
+            out.extend(block);
+        }
+        out
+    }
+
+    fn power(samples: &[f32]) -> f32 {
+        samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32
+    }
+
+    #[test]
+    fn what_comes_out_is_as_late_as_it_is_said_to_be() {
+        let near = voice(144_000);
+        let far = vec![0.0; near.len()];
+        for (echo, noise) in [(true, true), (true, false), (false, true), (false, false)] {
+            let switches = Switches { echo, noise, gain: false, high_pass: false };
+            let out = processed(switches, &near, &far);
+            let from = 96_000;
+            let alike = |lag: usize| -> f32 {
+                near[from - lag..from + 40_000 - lag].iter().zip(&out[from..from + 40_000]).map(|(a, b)| a * b).sum()
+            };
+            let best = (0..1_440).max_by(|&a, &b| alike(a).total_cmp(&alike(b))).expect("some") as f64 / 48.0;
+            let said = switches.delay().as_secs_f64() * 1e3;
+            assert!((best - said).abs() <= 1.0, "{switches:?}: {best} ms instead of {said} ms");
+        }
+    }
+
+    #[test]
+    fn an_echo_is_taken_out() {
+        let far = voice(48_000 * 6);
+        // The lead, then 8 ms of way, weaker by 12 dB.
+        let way = echo::LEAD.as_millis() as usize * 48 + 384;
+        let near: Vec<f32> = (0..far.len()).map(|n| if n < way { 0.0 } else { far[n - way] * 0.25 }).collect();
+        let out = processed(Switches { gain: false, ..Switches::default() }, &near, &far);
+        let gone_db = 10.0 * (power(&near[192_000..]) / power(&out[192_000..]).max(1e-12)).log10();
+        assert!(gone_db > 25.0, "{gone_db} dB");
     }
 }

@@ -220,7 +220,8 @@ pub struct PlaybackReader {
 }
 
 impl PlaybackReader {
-    /// Gives what the device asks for: interleaved, its first sample to be heard at `heard`. What is missing is silence.
+    /// Gives what the device asks for: interleaved, its first sample to be heard at `heard`. What is missing is
+    /// silence.
     pub fn read<T>(&mut self, data: &mut [T], channels: usize, heard: Timestamp, now: Timestamp)
     where
         T: Sample + FromSample<f32>,

@@ -1,8 +1,8 @@
 //! The stage's side of a speaker: asks for blocks of 48 kHz as its device takes them, and tells when each is heard.
 //!
 //! Runs on the sound-in thread. As little as is safe lies ahead of the device: a margin that grows when a callback
-//! found too little and shrinks while none does. While there is no device, blocks are asked for by the clock, so that
-//! the playout goes on and the delay does not pile up.
+//! found too little or nearly did, and shrinks while none does. While there is no device, blocks are asked for by the
+//! clock, so that the playout goes on and the delay does not pile up.
 
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ struct Line {
     raw: Vec<f32>,
     margin: Duration,
     underruns: u64,
+    /// The margin was reached once: before, what is missing is missing because it begins.
+    steady: bool,
     calm_since: Timestamp,
 }
 
@@ -96,7 +98,7 @@ impl Line {
             .inspect_err(|error| tracing::error!(%error, rate_hz = writer.rate_hz(), "the speaker's rate"))
             .ok()?;
         let raw = vec![0.0; converter.most_given()];
-        Some(Self { writer, converter, raw, margin: MARGIN, underruns: 0, calm_since: now })
+        Some(Self { writer, converter, raw, margin: MARGIN, underruns: 0, steady: false, calm_since: now })
     }
 
     fn poll(&mut self, now: Timestamp) -> Want {
@@ -110,7 +112,9 @@ impl Line {
     /// Grows the margin when sound broke off, and when it nearly did: this thread woke so late that little was left.
     fn adapt(&mut self, ahead_s: f64, now: Timestamp) {
         let underruns = self.writer.underruns();
-        let nearly = ahead_s < self.margin.as_secs_f64() * NEARLY;
+        let margin_s = self.margin.as_secs_f64();
+        self.steady |= ahead_s > margin_s;
+        let nearly = self.steady && ahead_s < margin_s * NEARLY;
         if underruns != self.underruns || (nearly && now.since(self.calm_since) > BLOCK) {
             self.margin = (self.margin + MORE_MARGIN).min(MOST_MARGIN);
             self.calm_since = now;

@@ -1,23 +1,23 @@
 //! When each sample of a device passes the air: a line through the time stamps of its callbacks. Pure.
 //!
-//! Stamps jitter with the scheduler and with the sound server's arithmetic; the device's own clock does not. A sample's
-//! time is therefore read off a line that follows the median of the last stamps slowly, and is set anew where that jumps:
-//! after a gap, or when a server has changed its buffers.
+//! Stamps jitter with the scheduler and with the sound server's arithmetic; the device's own clock does not. A
+//! sample's time is therefore read off a line that follows the median of the last stamps slowly, and is set anew where
+//! that jumps: after a gap, or when a server has changed its buffers.
 
 use std::time::Duration;
 
 use visavis_proto::time::Timestamp;
 
-/// The line follows the median of so many stamps: 160 ms at a callback every 5 ms. cpal's PulseAudio host tells the latency
-/// of up to 100 ms ago, so that every stamp in a row may be wrong by 10 ms for that long.
+/// The line follows the median of so many stamps: 160 ms at a callback every 5 ms. cpal's PulseAudio host tells the
+/// latency of up to 100 ms ago, so that every stamp in a row may be wrong by 10 ms for that long.
 const RECENT: usize = 32;
 
-/// A median further than this from the line begins a new one: above the jitter of a busy machine, which is never long on
-/// one side for most of [`RECENT`] stamps.
+/// A median further than this from the line begins a new one: above the jitter of a busy machine, which is never long
+/// on one side for most of [`RECENT`] stamps.
 const JUMP: i64 = 20_000_000;
 
-/// How much of the median's distance is taken over with each stamp, as a divisor: at 200 callbacks a second the line forgets
-/// in 0.3 s, which follows 100 ppm of drift within 40 us. At first it is less, so that the line settles soon.
+/// How much of the median's distance is taken over with each stamp, as a divisor: at 200 callbacks a second the line
+/// forgets in 0.3 s, which follows 100 ppm of drift within 40 us. At first it is less, so that the line settles soon.
 const FOLLOW: i64 = 64;
 
 /// Sample positions of one stream, and their times.

@@ -7,7 +7,7 @@ use visavis::{
     capture::sound,
     clock::Clock,
     net::media::Ports,
-    playback::{Nowhere, Silent},
+    playback::Silent,
     stats::{self, Item, Queue, collector::Collector, record::FrameRecord, report::Direction},
 };
 use visavis_proto::{time::Timestamp, units::Bitrate};

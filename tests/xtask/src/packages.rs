@@ -50,6 +50,12 @@ const PACKAGES: &[Package] = &[
     },
     Package { name: "pkg-config", programs: &["pkg-config"], purpose: Purpose::Build, why: "finds system libraries" },
     Package {
+        name: "libasound2-dev",
+        programs: &[],
+        purpose: Purpose::Build,
+        why: "microphones and speakers where there is no sound server",
+    },
+    Package {
         name: "ffmpeg",
         programs: &["ffmpeg"],
         purpose: Purpose::Checks,
@@ -62,6 +68,18 @@ const PACKAGES: &[Package] = &[
         why: "holds the library that compares sound",
     },
     Package { name: "espeak-ng", programs: &["espeak-ng"], purpose: Purpose::Checks, why: "speaks, for sound tests" },
+    Package {
+        name: "pulseaudio",
+        programs: &["pulseaudio"],
+        purpose: Purpose::Checks,
+        why: "pretends to be microphones and speakers; tests start servers of their own",
+    },
+    Package {
+        name: "pulseaudio-utils",
+        programs: &["pactl"],
+        purpose: Purpose::Checks,
+        why: "plugs and unplugs them",
+    },
 ];
 
 /// Sees to it that the packages for these purposes are installed, as far as that is possible here.
@@ -212,13 +230,16 @@ mod tests {
     #[test]
     fn only_what_is_missing_and_wanted_is_asked_for() {
         let has_compiler = |program: &str| ["cc", "c++", "make"].contains(&program);
-        let never = |_: &str| panic!("dpkg is only asked about packages without programs");
-        assert_eq!(names(&missing(&[Purpose::Build], &has_compiler, &never)), ["cmake", "nasm", "pkg-config"]);
+        // dpkg is only asked about packages without programs.
+        let libraries = |name: &str| ["libasound2-dev"].contains(&name) || panic!("{name} has programs");
+        assert_eq!(names(&missing(&[Purpose::Build], &has_compiler, &libraries)), ["cmake", "nasm", "pkg-config"]);
         assert_eq!(
-            names(&missing(&[Purpose::Checks], &has_compiler, &never)),
-            ["ffmpeg", "python3-venv", "espeak-ng"]
+            names(&missing(&[Purpose::Checks], &has_compiler, &libraries)),
+            ["ffmpeg", "python3-venv", "espeak-ng", "pulseaudio", "pulseaudio-utils"]
         );
-        assert!(missing(&[Purpose::Build, Purpose::Checks], &|_| true, &never).is_empty());
+        assert!(missing(&[Purpose::Build, Purpose::Checks], &|_| true, &libraries).is_empty());
+        let nothing = |_: &str| false;
+        assert_eq!(names(&missing(&[Purpose::Build], &|_| true, &nothing)), ["libasound2-dev"]);
     }
 
     #[test]
