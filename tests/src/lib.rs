@@ -5,13 +5,11 @@
 //! | [`real`] | real binaries on loopback: a relay process, people with profiles, calls |
 //! | [`claims`] | the figures that the project claims, measured |
 //! | [`demo`] | a whole call with real binaries, shown while it runs and summed up at its end |
-//! | [`pulse`] | a PulseAudio server of a test's own |
 //! | [`fates`] | whether the records of a call leave no frame out |
 //! | [`sim`] | the simulated world: real relay, real clients, real quinn, in virtual time over seeded links |
 
 pub mod claims;
 pub mod demo;
 pub mod fates;
-pub mod pulse;
 pub mod real;
 pub mod sim;

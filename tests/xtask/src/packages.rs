@@ -68,18 +68,6 @@ const PACKAGES: &[Package] = &[
         why: "holds the library that compares sound",
     },
     Package { name: "espeak-ng", programs: &["espeak-ng"], purpose: Purpose::Checks, why: "speaks, for sound tests" },
-    Package {
-        name: "pulseaudio",
-        programs: &["pulseaudio"],
-        purpose: Purpose::Checks,
-        why: "pretends to be microphones and speakers; tests start servers of their own",
-    },
-    Package {
-        name: "pulseaudio-utils",
-        programs: &["pactl"],
-        purpose: Purpose::Checks,
-        why: "plugs and unplugs them",
-    },
 ];
 
 /// Sees to it that the packages for these purposes are installed, as far as that is possible here.
@@ -235,7 +223,7 @@ mod tests {
         assert_eq!(names(&missing(&[Purpose::Build], &has_compiler, &libraries)), ["cmake", "nasm", "pkg-config"]);
         assert_eq!(
             names(&missing(&[Purpose::Checks], &has_compiler, &libraries)),
-            ["ffmpeg", "python3-venv", "espeak-ng", "pulseaudio", "pulseaudio-utils"]
+            ["ffmpeg", "python3-venv", "espeak-ng"]
         );
         assert!(missing(&[Purpose::Build, Purpose::Checks], &|_| true, &libraries).is_empty());
         let nothing = |_: &str| false;
