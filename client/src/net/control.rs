@@ -196,9 +196,7 @@ fn refusal(refused: &Refused) -> String {
         ErrorCode::BadRequest | ErrorCode::Unspecified => "the relay refused the request",
     };
     // Elsewhere the detail says the same in fewer words.
-    let vague = matches!(
-        refused.code(),
-        ErrorCode::BadRequest | ErrorCode::Unspecified | ErrorCode::DeviceListInvalid | ErrorCode::Internal
-    );
+    let vague =
+        matches!(refused.code(), ErrorCode::BadRequest | ErrorCode::Unspecified | ErrorCode::DeviceListInvalid);
     if vague && !refused.detail.is_empty() { format!("{text} ({})", refused.detail) } else { text.to_owned() }
 }

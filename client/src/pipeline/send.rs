@@ -184,6 +184,12 @@ pub async fn encode_pictures(mut stage: PictureStage) {
             }
             permit = ready(&stage.control, &stage.queue), if waiting.is_some() => {
                 let (Some(permit), Some(captured)) = (permit, waiting.take()) else { return };
+                if !stage.control.accepted(captured.at) {
+                    // It was waiting when the person accepted, and shows what was before: no part of the call.
+                    drop(captured.record.unless_counted());
+                    stage.pool.put(captured.picture);
+                    continue;
+                }
                 if let Some(frame) = stage.encode(next, captured).await {
                     next = next.next();
                     permit.send(frame);
@@ -283,6 +289,9 @@ pub async fn encode_sound(mut stage: SoundStage) {
             continue;
         }
         let captured = due - BLOCK - lookahead;
+        if !stage.control.accepted(captured) {
+            continue;
+        }
         let record = FrameRecord {
             capture: Some(capture_number),
             captured_ns: Some(captured.as_nanos()),

@@ -60,7 +60,7 @@ fn camera(stats: &stats::Sender) -> (mpsc::Receiver<EncodedFrame>, SendControl, 
     let (queue, encoded) = mpsc::channel(ENCODED_PICTURES);
     let control = SendControl::new(Bitrate::from_kbps(100));
     let (writer, cell) = latest();
-    let (pool, clock) = (Pool::default(), Clock::system());
+    let (pool, clock) = (Pool::default(), Clock::starting_at(Timestamp::ZERO));
     let capture = video::run(Box::new(Grey), 10.0, clock, pool.clone(), writer, control.clone(), stats.clone());
     let stage = PictureStage { cell, pool, encoder: Box::new(Moody(0)), control: control.clone(), clock, queue };
     (encoded, control, [tokio::spawn(capture), tokio::spawn(encode_pictures(stage))])
@@ -72,13 +72,13 @@ async fn every_captured_picture_of_the_call_ends_once_and_the_stages_end_with_it
     let (encoded, control, stages) = camera(&stats);
     tokio::time::sleep(Duration::from_millis(450)).await;
     assert_eq!(ends(&mut records), [], "0 to 4: it rings, nothing was to be sent");
-    control.set_live(true);
+    control.set_live(Some(Timestamp::ZERO));
     tokio::time::sleep(Duration::from_millis(900)).await;
     // The one that waited is the first; the third was refused; the queue is full with two; of the others the newest waits.
     let no_budget = |number| (number, Fate::Dropped(Drop::NoBudget));
     let until_full: Vec<_> = ends(&mut records);
     assert_eq!(until_full, (6..13).map(no_budget).collect::<Vec<_>>());
-    control.set_live(false);
+    control.set_live(None);
     drop(encoded);
     for stage in stages {
         stage.await.expect("no panic");
@@ -89,10 +89,22 @@ async fn every_captured_picture_of_the_call_ends_once_and_the_stages_end_with_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_sent_that_was_captured_before_the_person_accepted() {
+    let (stats, mut records) = stats::channel();
+    let (mut encoded, control, _stages) = camera(&stats);
+    tokio::time::sleep(Duration::from_millis(450)).await;
+    control.set_live(Some(Timestamp::ZERO + Duration::from_millis(450)));
+    let first = encoded.recv().await.expect("encoded");
+    assert_eq!(first.record.capture, Some(5), "number 4 was waiting, and shows what was before");
+    first.record.end(Fate::Sent);
+    assert_eq!(ends(&mut records), [(5, Fate::Sent)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_picture_that_the_encoder_refuses_is_said_to_be() {
     let (stats, mut records) = stats::channel();
     let (mut encoded, control, _stages) = camera(&stats);
-    control.set_live(true);
+    control.set_live(Some(Timestamp::ZERO));
     for _ in 0..3 {
         encoded.recv().await.expect("encoded").record.end(Fate::Sent);
     }
@@ -116,12 +128,12 @@ async fn sound_that_the_network_thread_does_not_take_is_said_to_be_dropped() {
     let stage = tokio::spawn(encode_sound(stage));
     tokio::time::sleep(Duration::from_millis(105)).await;
     assert_eq!(ends(&mut records), [], "it rings");
-    control.set_live(true);
+    control.set_live(Some(Timestamp::ZERO));
     tokio::time::sleep(BLOCK * 12).await;
     let dropped = ends(&mut records);
     assert_eq!(dropped.len(), 12 - ENCODED_SOUND, "{dropped:?}");
     assert!(dropped.iter().all(|(_, fate)| *fate == Fate::Dropped(Drop::SendQueueFull)), "{dropped:?}");
-    control.set_live(false);
+    control.set_live(None);
     drop(encoded);
     stage.await.expect("no panic");
     let waited = ends(&mut records);
