@@ -43,7 +43,7 @@ const REVISION_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the store learns that the relay is running while there are calls: a call that ends with a killed relay is
 /// kept with a length that is at most so much too short.
-const RUNNING_INTERVAL: Duration = Duration::from_secs(10);
+const RUNNING_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often the counters are logged, if they have changed.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(60);
@@ -125,7 +125,7 @@ pub(super) struct Shared {
     strangers: Places,
 }
 
-type Places = Arc<Mutex<Strangers<oneshot::Sender<()>>>>;
+type Places = Arc<Mutex<Strangers<oneshot::Sender<CloseCode>>>>;
 
 /// A connection of which nobody has logged in yet; it has a place for as long as this lives.
 pub(super) struct Stranger {
@@ -319,16 +319,24 @@ impl Shared {
     }
 
     /// A place for a connection, and what is told when another needs it more.
-    pub fn stranger(&self, from: IpAddr) -> (Stranger, oneshot::Receiver<()>) {
+    pub fn stranger(&self, from: IpAddr) -> (Stranger, oneshot::Receiver<CloseCode>) {
         let (evict, evicted) = oneshot::channel();
         let mut places = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         let (number, other) = places.enter(from, self.config.max_strangers, evict);
         if let Some(other) = other {
             self.stats.evicted.add(1);
             // It may have gone by itself.
-            let _ = other.send(());
+            let _ = other.send(CloseCode::NotLoggedIn);
         }
         (Stranger { places: self.strangers.clone(), number }, evicted)
+    }
+
+    /// Nobody logs in any more.
+    pub fn dismiss_strangers(&self, reason: CloseCode) {
+        for stranger in self.strangers.lock().unwrap_or_else(PoisonError::into_inner).evict_all() {
+            // It may have gone by itself.
+            let _ = stranger.send(reason);
+        }
     }
 
     pub fn strangers(&self) -> usize {
