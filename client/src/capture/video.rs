@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::BufReader,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -58,10 +59,33 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// It is a pipe or a device, which cannot be played backwards.
+    #[error("cannot use {} as video: it is a pipe or a device. Name a y4m file", path.display())]
+    NoFile {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Its rate is none at which a call sends.
+    #[error(
+        "cannot use {} as video: {}, and a call sends 1 to 60. Say with --fps how fast to play it, or convert it, for \
+         example: ffmpeg -i INPUT -r 30 -pix_fmt yuv420p OUTPUT.y4m",
+        path.display(),
+        match rate {
+            Some(rate) => format!("it has {rate} pictures a second"),
+            None => "it does not tell its pictures a second (F0:0)".to_owned(),
+        }
+    )]
+    Rate {
+        /// Which.
+        path: PathBuf,
+        /// Pictures per second, if the file tells.
+        rate: Option<f64>,
+    },
     /// The file is not usable video.
     #[error(
-        "cannot use {} as video: {source}. Convert it, for example: ffmpeg -i INPUT -pix_fmt yuv420p OUTPUT.y4m",
-        path.display()
+        "cannot use {} as video: {source}. Convert it, for example: ffmpeg -i INPUT{} -pix_fmt yuv420p OUTPUT.y4m",
+        path.display(),
+        filter(source)
     )]
     Y4m {
         /// Which.
@@ -69,6 +93,16 @@ pub enum Error {
         /// What is wrong.
         source: y4m::Error,
     },
+}
+
+/// What ffmpeg is to do, beside converting the colours, so that the file can be used.
+fn filter(error: &y4m::Error) -> &'static str {
+    match error {
+        // Fits the largest size, whichever side is too long or too short.
+        y4m::Error::Size { .. } => " -vf scale=1920:1080:force_original_aspect_ratio=decrease",
+        y4m::Error::Interlaced(_) => " -vf yadif",
+        _ => "",
+    }
 }
 
 impl Error {
@@ -109,6 +143,9 @@ impl Source for Generated {
     }
 }
 
+/// Pictures per second that a call sends.
+const RATES: RangeInclusive<f64> = 1.0..=60.0;
+
 /// A y4m file, played forwards then backwards, so that a short clip has no cuts.
 pub struct Y4mFile {
     reader: y4m::Reader<BufReader<File>>,
@@ -124,7 +161,13 @@ impl Y4mFile {
     ///
     /// Any [`Error`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let unread = |source| Error::Read { path: path.to_owned(), source };
+        // Opening a pipe would wait for somebody to write to it.
+        let kind = std::fs::metadata(path).map_err(unread)?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
+            return Err(Error::NoFile { path: path.to_owned() });
+        }
+        let file = File::open(path).map_err(unread)?;
         let wrong = |error| Error::new(path, error);
         let mut reader = y4m::Reader::new(BufReader::new(file)).map_err(wrong)?;
         let header = reader.header();
@@ -132,6 +175,16 @@ impl Y4mFile {
         reader.read(0, &mut Picture::new(size.0, size.1)).map_err(wrong)?;
         let order = y4m::PingPong::new(reader.frames());
         Ok(Self { reader, path: path.to_owned(), order, size })
+    }
+
+    /// Pictures per second, 1 to 60, as the file says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rate`] if it says another rate, or none.
+    pub fn frames_per_second(&self) -> Result<f64, Error> {
+        let rate = self.reader.header().frames_per_second();
+        rate.filter(|rate| RATES.contains(rate)).ok_or_else(|| Error::Rate { path: self.path.clone(), rate })
     }
 }
 

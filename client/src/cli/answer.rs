@@ -5,7 +5,11 @@ use std::path::Path;
 use tokio::sync::mpsc;
 use visavis_proto::{ids::CallId, signal::call::Event as CallEvent};
 
-use super::{Outcome, connect, media, sentence, talk};
+use super::{
+    Outcome, connect,
+    media::{self, Sources},
+    sentence, talk,
+};
 use crate::{
     client::{Client, Events},
     clock::Clock,
@@ -22,7 +26,7 @@ pub struct Arguments {
     #[arg(long)]
     decline: bool,
 
-    /// After a call, wait for the next one; recordings and reports are of the last call then.
+    /// After a call, wait for the next one; recordings, statistics and report are of the last call then.
     #[arg(long)]
     stay: bool,
 
@@ -32,6 +36,8 @@ pub struct Arguments {
 
 pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome> {
     let clock = Clock::system();
+    // Before anybody can ring.
+    let mut sources = arguments.media.open(talk::CALLEE_SEED)?;
     let (client, mut events) = connect(folder, clock).await?;
     println!("{} is online: waiting for a call.", client.welcome.name);
     match client.welcome.missed_calls {
@@ -41,9 +47,12 @@ pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome>
     }
     let mut typed = if arguments.auto || arguments.decline { None } else { Some(read_lines()?) };
     loop {
-        let ended = answer_one(&client, &mut events, &arguments, typed.as_mut(), clock).await?;
+        let ended = answer_one(&client, &mut events, &arguments, sources, typed.as_mut(), clock).await?;
         match ended {
-            Some((_, GoOn(true))) if arguments.stay => println!("Waiting for the next call."),
+            Some((_, GoOn(true))) if arguments.stay => {
+                sources = arguments.media.open(talk::CALLEE_SEED)?;
+                println!("Waiting for the next call.");
+            }
             Some((outcome, _)) => {
                 client.stop().await;
                 return Ok(outcome);
@@ -67,13 +76,14 @@ async fn answer_one(
     client: &Client,
     events: &mut Events,
     arguments: &Arguments,
+    sources: Sources,
     typed: Option<&mut Lines>,
     clock: Clock,
 ) -> anyhow::Result<Option<(Outcome, GoOn)>> {
-    // Encoders and files are ready before it rings: the first picture then follows the accept at once.
-    let mut prepared = arguments.media.prepare(clock, talk::CALLEE_SEED)?;
     let Some((call, caller)) = wait_for_call(events).await? else { return Ok(None) };
     println!("{caller} calls.");
+    // Encoders are ready before it is accepted: the first picture then follows at once.
+    let mut prepared = arguments.media.prepare(sources, clock)?;
     let answer = match typed {
         None => Answer::Person(arguments.auto),
         Some(typed) => ask(events, call, &caller, typed).await?,

@@ -18,6 +18,7 @@ use crate::{
     net::media::Ports,
     playback::{
         Nowhere, PictureSink, SoundSink,
+        output::{self, Named},
         record::{self, Recording},
     },
     stats::{self, run::Running},
@@ -39,9 +40,9 @@ pub struct Arguments {
     #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1280x720", value_parser = parse_size)]
     size: (u32, u32),
 
-    /// Pictures per second.
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=60))]
-    fps: u32,
+    /// Pictures per second, 1 to 60, instead of the y4m file's own rate; 30 of the generated scene.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=60))]
+    fps: Option<u32>,
 
     /// Thousand bits per second of pictures.
     #[arg(long, value_name = "KBPS", default_value_t = 2_500, value_parser = clap::value_parser!(u64).range(50..=50_000))]
@@ -59,7 +60,8 @@ pub struct Arguments {
     #[arg(long, value_name = "KBPS", default_value_t = 48, value_parser = clap::value_parser!(u64).range(6..=510))]
     audio_rate: u64,
 
-    /// Record the pictures that come from the moment the call is live; frame numbers and times go to FILE.y4m.csv.
+    /// Record the pictures that come from the moment the call is live; frame numbers and times go to FILE.y4m.csv. Like
+    /// every file that is written, these are emptied when a call goes live, and stay as they are if none does.
     #[arg(long, value_name = "FILE.y4m")]
     record_video: Option<PathBuf>,
 
@@ -71,7 +73,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE.jsonl")]
     stats: Option<PathBuf>,
 
-    /// Write the call report.
+    /// Write the call report when the call has ended.
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
 
@@ -84,7 +86,14 @@ pub struct Arguments {
     pub live_json: bool,
 }
 
-/// A call's media, ready before it rings.
+/// What is to be sent, opened and checked.
+pub struct Sources {
+    /// With how many a second.
+    pictures: Option<(Box<dyn video::Source>, f64)>,
+    sound: Option<Box<dyn sound::Source>>,
+}
+
+/// A call's media, ready before it is called or accepted.
 pub struct Prepared {
     /// Threads.
     pub stages: Stages,
@@ -105,24 +114,51 @@ pub struct Rest {
 }
 
 impl Arguments {
-    /// Opens every file, so that a wrong one is told before anybody's telephone rings.
-    pub fn prepare(&self, clock: Clock, seed: u64) -> anyhow::Result<Prepared> {
-        let pictures: Option<Box<dyn video::Source>> = match &self.video {
+    /// Opens every file that is sent, and checks that every file can be written without touching one, so that a wrong one
+    /// is told before anybody's telephone rings.
+    pub fn open(&self, seed: u64) -> anyhow::Result<Sources> {
+        let pictures: Option<(Box<dyn video::Source>, f64)> = match &self.video {
             _ if self.no_video => None,
-            Some(path) => Some(Box::new(video::Y4mFile::open(path)?)),
-            None => Some(Box::new(video::Generated::new(self.size.0, self.size.1, seed))),
+            Some(path) => {
+                let file = video::Y4mFile::open(path)?;
+                let rate = self.fps.map_or_else(|| file.frames_per_second(), |rate| Ok(f64::from(rate)))?;
+                Some((Box::new(file), rate))
+            }
+            None => {
+                let scene = video::Generated::new(self.size.0, self.size.1, seed);
+                Some((Box::new(scene), self.fps.map_or(GENERATED_RATE, f64::from)))
+            }
         };
         let sound: Option<Box<dyn sound::Source>> = match &self.audio {
             _ if self.no_audio => None,
             Some(path) => Some(Box::new(sound::WavFile::open(path)?)),
             None => Some(Box::new(sound::Generated::new(seed))),
         };
+        let named = |(option, path): (&'static str, Option<&Path>)| path.map(|path| Named::new(option, path));
+        let inputs = [("--video", self.video.as_deref()), ("--audio", self.audio.as_deref())];
+        let tables = [&self.record_video, &self.record_audio].map(|path| path.as_deref().map(record::table));
+        let outputs = [
+            ("--record-video", self.record_video.as_deref()),
+            ("the table beside --record-video", tables[0].as_deref()),
+            ("--record-audio", self.record_audio.as_deref()),
+            ("the table beside --record-audio", tables[1].as_deref()),
+            ("--stats", self.stats.as_deref()),
+            ("--report", self.report.as_deref()),
+        ];
+        let [inputs, outputs] =
+            [&inputs[..], &outputs[..]].map(|files| files.iter().copied().filter_map(named).collect::<Vec<_>>());
+        output::check(&inputs, &outputs)?;
+        Ok(Sources { pictures, sound })
+    }
+
+    /// Starts encoders and whoever writes.
+    pub fn prepare(&self, sources: Sources, clock: Clock) -> anyhow::Result<Prepared> {
         let (reporter, failures) = failures();
         let mut recordings = Vec::new();
         let picture_sink: Box<dyn PictureSink> = match &self.record_video {
             None => Box::new(Nowhere),
             Some(path) => {
-                let (sink, recording) = record::video(path, self.fps, reporter.clone())?;
+                let (sink, recording) = record::video(path, reporter.clone())?;
                 recordings.push(recording);
                 Box::new(sink)
             }
@@ -135,15 +171,11 @@ impl Arguments {
                 Box::new(sink)
             }
         };
-        if let Some(path) = &self.report {
-            // Made now and filled at the end, so that an unwritable place is told before the call.
-            std::fs::write(path, b"").with_context(|| unwritable(path))?;
-        }
         let (sender, queue) = stats::channel();
         let collector = stats::run::start(queue, clock, self.stats.as_deref(), reporter)?;
         let video_rate = Bitrate::from_kbps(self.video_rate);
-        let camera = pictures.map(|source| Camera::h264(source, f64::from(self.fps), video_rate)).transpose()?;
-        let microphone = sound.map(|source| Microphone { source, rate: Bitrate::from_kbps(self.audio_rate) });
+        let camera = sources.pictures.map(|(source, rate)| Camera::h264(source, rate, video_rate)).transpose()?;
+        let microphone = sources.sound.map(|source| Microphone { source, rate: Bitrate::from_kbps(self.audio_rate) });
         let decoder = Box::new(h264::Decoder::new()?);
         let options = Options { camera, microphone, video_rate, decoder, picture_sink, sound_sink };
         let (stages, ports) = Stages::start(options, clock, &sender)?;
@@ -156,16 +188,17 @@ impl Arguments {
         self.duration.map(Duration::from_secs)
     }
 
-    /// Closes the recordings and writes the report, each whether or not the others could be written. Call it once the
-    /// stages are gone.
+    /// Closes the recordings and writes the report, each whether or not the others could be written; nothing of a call that
+    /// did not go live. Call it once the stages are gone.
     pub fn conclude(&self, rest: Rest) -> anyhow::Result<()> {
+        let (mut collector, lines) = rest.collector.finish()?;
+        let went_live = collector.went_live();
         let mut failed = Vec::new();
         for recording in rest.recordings {
-            failed.extend(recording.finish().err().map(anyhow::Error::from));
+            failed.extend(recording.finish(went_live).err().map(anyhow::Error::from));
         }
-        let (mut collector, lines) = rest.collector.finish()?;
         failed.extend(lines.err().map(anyhow::Error::from));
-        if let Some(path) = &self.report {
+        if let Some(path) = self.report.as_ref().filter(|_| went_live) {
             let report = collector.report(rest.clock.now(), "visavis");
             let text = serde_json::to_string_pretty(&report)?;
             failed.extend(std::fs::write(path, text + "\n").with_context(|| unwritable(path)).err());
@@ -177,6 +210,9 @@ impl Arguments {
         anyhow::bail!("not everything was written: {}", failed.join("; "))
     }
 }
+
+/// Pictures per second of the generated scene.
+const GENERATED_RATE: f64 = 30.0;
 
 fn unwritable(path: &Path) -> String {
     format!("cannot write the report to {}: check that the folder exists, is writable and has room", path.display())

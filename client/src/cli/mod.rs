@@ -104,7 +104,7 @@ pub fn main() -> ExitCode {
 }
 
 /// An error with its causes, leaving out those that it names itself.
-fn explain(error: &anyhow::Error) -> String {
+pub fn explain(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.contains(&cause) {
         true => text,
         false if text.is_empty() => cause,

@@ -1,5 +1,6 @@
 //! Where pictures and sound end: recordings, or nowhere; the window and the speaker come later.
 
+pub mod output;
 pub mod record;
 
 use visavis_codec::Picture;
