@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use visavis_proto::{
     ids::AccountKey,
     wire::{
-        control::{MAX_DEVICE_NAME_BYTES, fold_name, valid_name},
+        control::{MAX_DEVICE_NAME_BYTES, fold_name, valid_device_name, valid_name},
         link::Link,
     },
 };
@@ -49,13 +49,14 @@ pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome>
     ensure!(
         valid_name(&arguments.name),
         "the name {:?} cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are \
-         allowed. Choose another with --name",
+         allowed, with a letter or digit first. Choose another with --name",
         arguments.name
     );
     let device_name = arguments.device_name.clone().unwrap_or_else(host_name);
     ensure!(
-        device_name.len() <= MAX_DEVICE_NAME_BYTES,
-        "the device's name is too long: take at most {MAX_DEVICE_NAME_BYTES} bytes for --device-name"
+        valid_device_name(&device_name),
+        "the device's name {device_name:?} cannot be used: take at most {MAX_DEVICE_NAME_BYTES} bytes without control \
+         characters for --device-name"
     );
     let device = match profile::inspect(folder)? {
         Place::Vacant => Arc::new(Key::generate()?),
@@ -173,7 +174,7 @@ fn done(profile: &Profile) -> Outcome {
 
 fn host_name() -> String {
     let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let name = name.trim();
+    let name: String = name.trim().chars().filter(|c| !c.is_control()).collect();
     // The longest beginning of at most 32 bytes.
     let end = (0..=name.len().min(32)).rev().find(|&end| name.is_char_boundary(end)).unwrap_or(0);
     if end == 0 { "device".to_owned() } else { name[..end].to_owned() }

@@ -178,7 +178,8 @@ fn refusal(refused: &Refused) -> String {
             "somebody here has this name already: choose another, or add --existing if it is you on another device"
         }
         ErrorCode::NameInvalid => {
-            "this name cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are allowed"
+            "this name cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are allowed, \
+             with a letter or digit first"
         }
         ErrorCode::LoginFailed => crate::opaque::WRONG_PASSWORD,
         ErrorCode::Disabled => "this account has been disabled: ask the relay's operator",
