@@ -205,7 +205,7 @@ fn files_are_of_the_last_call_while_the_next_is_awaited_rings_and_is_missed() ->
     are_of_a_call(folder.path()).context("right after the call")?;
     caller.finish()?;
 
-    let mut missed = alice.start(&with(&["call", "bob"], &[]))?;
+    let missed = alice.start(&with(&["call", "bob"], &[]))?;
     callee.wait_for("Take it?")?;
     missed.signal("INT")?;
     missed.finish()?;
