@@ -126,11 +126,13 @@ fn run(claim: Claim) -> anyhow::Result<()> {
             let kib = |bytes: u64| bytes as f64 / 1_024.0;
             let clients = idle + 2 * calls;
             println!(
-                "relay memory: {:.0} KiB empty, {:.0} KiB with {clients} idle clients ({:.1} KiB a client), {:.0} KiB \
-                 with {calls} calls",
-                kib(cost.memory_empty_bytes),
+                "relay memory: {:.0} KiB before anybody has come, {:.0} KiB more once {clients} people have registered \
+                 and gone, {:.0} KiB with {clients} idle clients ({:.1} KiB a client over the beginning), {:.0} KiB with \
+                 {calls} calls",
+                kib(cost.memory_fresh_bytes),
+                kib(cost.memory_registered_bytes.saturating_sub(cost.memory_fresh_bytes)),
                 kib(cost.memory_idle_bytes),
-                kib(cost.memory_idle_bytes.saturating_sub(cost.memory_empty_bytes)) / clients as f64,
+                kib(cost.memory_idle_bytes.saturating_sub(cost.memory_fresh_bytes)) / clients as f64,
                 kib(cost.memory_calls_bytes)
             );
             println!(
