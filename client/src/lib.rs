@@ -28,6 +28,8 @@ pub mod sentence;
 pub mod stats;
 pub mod thread;
 pub mod ui;
+#[cfg(target_os = "linux")]
+pub mod worker;
 
 /// Name and version, as told to the relay.
 pub const AGENT: &str = concat!("visavis/", env!("CARGO_PKG_VERSION"));

@@ -75,6 +75,7 @@ async fn answer_one(
     let mut prepared = arguments.media.prepare(clock, talk::CALLEE_SEED)?;
     let Some((call, caller)) = wait_for_call(events).await? else { return Ok(None) };
     println!("{caller} calls.");
+    prepared.rest.camera.open();
     let answer = match typed {
         None => Answer::Person(arguments.auto),
         Some(typed) => ask(events, call, &caller, typed).await?,

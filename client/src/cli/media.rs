@@ -9,8 +9,9 @@ use anyhow::Context;
 use visavis_codec::h264;
 use visavis_proto::{units::Bitrate, wire::control::MAX_STREAMS};
 
+use super::cameras::Camera;
 use crate::{
-    call::{Camera, Microphone, Options, Stages},
+    call::{self, Microphone, Options, Stages},
     capture::{sound, video},
     chan::failures::{Failures, failures},
     clock::Clock,
@@ -35,11 +36,23 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "video")]
     no_video: bool,
 
-    /// Size of the generated scene.
+    /// Send what a camera sees: the one of this name or id (see `visavis cameras`), or the first one.
+    #[cfg(target_os = "linux")]
+    #[arg(
+        long,
+        value_name = "NAME_OR_ID",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        conflicts_with_all = ["video", "no_video"]
+    )]
+    camera: Option<String>,
+
+    /// Size of the generated scene; of a camera, the largest.
     #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1280x720", value_parser = parse_size)]
     size: (u32, u32),
 
-    /// Pictures per second.
+    /// Pictures per second; of a camera, the most.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=60))]
     fps: u32,
 
@@ -97,6 +110,8 @@ pub struct Prepared {
 /// What outlives the call's threads.
 pub struct Rest {
     recordings: Vec<Recording>,
+    /// The camera; it is closed until the call rings.
+    pub camera: Camera,
     /// The collector.
     pub collector: Running,
     /// What goes wrong with recordings and statistics while the call lasts.
@@ -107,11 +122,7 @@ pub struct Rest {
 impl Arguments {
     /// Opens every file, so that a wrong one is told before anybody's telephone rings.
     pub fn prepare(&self, clock: Clock, seed: u64) -> anyhow::Result<Prepared> {
-        let pictures: Option<Box<dyn video::Source>> = match &self.video {
-            _ if self.no_video => None,
-            Some(path) => Some(Box::new(video::Y4mFile::open(path)?)),
-            None => Some(Box::new(video::Generated::new(self.size.0, self.size.1, seed))),
-        };
+        let (pictures, camera) = self.pictures(seed)?;
         let sound: Option<Box<dyn sound::Source>> = match &self.audio {
             _ if self.no_audio => None,
             Some(path) => Some(Box::new(sound::WavFile::open(path)?)),
@@ -142,13 +153,31 @@ impl Arguments {
         let (sender, queue) = stats::channel();
         let collector = stats::run::start(queue, clock, self.stats.as_deref(), reporter)?;
         let video_rate = Bitrate::from_kbps(self.video_rate);
-        let camera = pictures.map(|source| Camera::h264(source, f64::from(self.fps), video_rate)).transpose()?;
+        let frames_per_second = f64::from(self.fps);
+        let pictures =
+            pictures.map(|source| call::Camera::h264_of(source, frames_per_second, video_rate)).transpose()?;
         let microphone = sound.map(|source| Microphone { source, rate: Bitrate::from_kbps(self.audio_rate) });
         let decoder = Box::new(h264::Decoder::new()?);
-        let options = Options { camera, microphone, video_rate, decoder, picture_sink, sound_sink };
+        let options = Options { camera: pictures, microphone, video_rate, decoder, picture_sink, sound_sink };
         let (stages, ports) = Stages::start(options, clock, &sender)?;
         debug_assert!(ports.offers.len() <= MAX_STREAMS);
-        Ok(Prepared { stages, ports, rest: Rest { recordings, collector, failures, clock } })
+        Ok(Prepared { stages, ports, rest: Rest { recordings, camera, collector, failures, clock } })
+    }
+
+    /// Where pictures come from, if any are sent, and the camera if it is one.
+    fn pictures(&self, seed: u64) -> anyhow::Result<(Option<Box<dyn video::Source>>, Camera)> {
+        #[cfg(target_os = "linux")]
+        if let Some(name) = &self.camera {
+            let (source, camera) = Camera::new(name, self.size, f64::from(self.fps));
+            return Ok((Some(Box::new(source)), camera));
+        }
+        let reel: Box<dyn video::Reel> = match &self.video {
+            _ if self.no_video => return Ok((None, Camera::default())),
+            Some(path) => Box::new(video::Y4mFile::open(path)?),
+            None => Box::new(video::Generated::new(self.size.0, self.size.1, seed)),
+        };
+        let source = video::Paced { reel, frames_per_second: f64::from(self.fps) };
+        Ok((Some(Box::new(source)), Camera::default()))
     }
 
     /// The time after which to hang up.
