@@ -132,6 +132,36 @@ impl Client {
         self.command(Command::Rebind).await;
     }
 
+    /// Asks questions apart from the handle, so that waiting for an answer holds up nothing else.
+    pub fn queries(&self) -> Queries {
+        Queries { commands: self.commands.clone() }
+    }
+
+    /// Ends calls, says goodbye, and waits until that is done.
+    pub async fn stop(mut self) {
+        self.command(Command::Stop).await;
+        if let Some(thread) = self.thread.take() {
+            // The network thread ends by itself within two seconds of the goodbye.
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the network thread panicked");
+            }
+        }
+    }
+
+    async fn command(&self, command: Command) {
+        // An error means that the loop has ended, which its last event told.
+        let _ = self.commands.send(command).await;
+    }
+}
+
+/// Asks the relay. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Queries {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Queries {
     /// Asks for everybody's presence; pages and later changes come as events.
     ///
     /// # Errors
@@ -168,31 +198,15 @@ impl Client {
         }
     }
 
-    /// Ends calls, says goodbye, and waits until that is done.
-    pub async fn stop(mut self) {
-        self.command(Command::Stop).await;
-        if let Some(thread) = self.thread.take() {
-            // The network thread ends by itself within two seconds of the goodbye.
-            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-            if !matches!(joined, Ok(Ok(()))) {
-                tracing::error!("the network thread panicked");
-            }
-        }
-    }
-
     async fn ask(&self, body: client::Body) -> Result<relay::Body, ControlError> {
         let (answer, answered) = oneshot::channel();
-        self.command(Command::Ask(body, answer)).await;
+        // An error means that the loop has ended, which the answer that never comes tells.
+        let _ = self.commands.send(Command::Ask(body, answer)).await;
         match tokio::time::timeout(crate::net::control::ANSWER_TIMEOUT, answered).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(ControlError::Lost("it was lost before the answer came".into())),
             Err(_) => Err(ControlError::Silent),
         }
-    }
-
-    async fn command(&self, command: Command) {
-        // An error means that the loop has ended, which its last event told.
-        let _ = self.commands.send(command).await;
     }
 }
 

@@ -10,6 +10,7 @@
 //!
 //! Nothing here is global: any number of clients live in one process. [`pipeline`] is the map of the media's way.
 
+pub mod app;
 pub mod call;
 pub mod capture;
 pub mod chan;
@@ -17,13 +18,18 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod identity;
+pub mod join;
 pub mod net;
 pub mod opaque;
 pub mod pipeline;
 pub mod playback;
 pub mod profile;
+pub mod sentence;
 pub mod stats;
 pub mod thread;
+pub mod ui;
+#[cfg(target_os = "linux")]
+pub mod worker;
 
 /// Name and version, as told to the relay.
 pub const AGENT: &str = concat!("visavis/", env!("CARGO_PKG_VERSION"));

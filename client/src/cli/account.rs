@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
-use visavis_proto::wire::control::{EndReason, PastCall};
+use visavis_proto::wire::control::PastCall;
 
-use super::{Outcome, people::duration, visit};
-use crate::{clock::Clock, profile::Profile};
+use super::{Outcome, visit};
+use crate::{
+    app::{history::outcome, people::duration},
+    clock::Clock,
+    profile::Profile,
+};
 
 #[derive(Debug, clap::Args)]
 pub struct HistoryArguments {
@@ -21,7 +25,7 @@ pub struct HistoryArguments {
 pub async fn history(folder: &Path, arguments: HistoryArguments) -> anyhow::Result<Outcome> {
     let clock = Clock::system();
     let (client, _events) = visit(folder, clock).await?;
-    let mut calls = client.history(0, arguments.limit).await?;
+    let mut calls = client.queries().history(0, arguments.limit).await?;
     calls.retain(|call| !arguments.missed || call.missed());
     if calls.is_empty() {
         println!("No calls yet.");
@@ -45,17 +49,6 @@ pub fn whoami(folder: &Path) -> anyhow::Result<Outcome> {
 fn describe(call: &PastCall, now_ms: u64) -> String {
     let ago = duration(now_ms.saturating_sub(call.began_ms) / 1_000);
     let direction = if call.outgoing { "to  " } else { "from" };
-    let what = match (call.missed(), call.accepted_ms, call.reason()) {
-        (true, ..) => "missed".to_owned(),
-        (false, 0, EndReason::Declined) => "declined".to_owned(),
-        (false, 0, EndReason::Busy) => "busy".to_owned(),
-        (false, 0, EndReason::Offline) => "was not online".to_owned(),
-        (false, 0, EndReason::Cancelled) => "cancelled".to_owned(),
-        (false, 0, _) => "not answered".to_owned(),
-        (false, accepted, reason) => {
-            let cut_off = if reason == EndReason::RelayLost { ", then the relay failed" } else { "" };
-            format!("talked for {}{cut_off}", duration(call.ended_ms.saturating_sub(accepted) / 1_000))
-        }
-    };
+    let what = outcome(call);
     format!("{ago:>12} ago  {direction} {:<24} {what}", call.peer)
 }

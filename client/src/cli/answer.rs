@@ -8,12 +8,13 @@ use visavis_proto::{ids::CallId, signal::call::Event as CallEvent};
 use super::{
     Outcome, connect,
     media::{self, Sources},
-    sentence, talk,
+    talk,
 };
 use crate::{
     client::{Client, Events},
     clock::Clock,
     net::actor::Event,
+    sentence,
 };
 
 #[derive(Debug, clap::Args)]
@@ -84,6 +85,7 @@ async fn answer_one(
     println!("{caller} calls.");
     // Encoders are ready before it is accepted: the first picture then follows at once.
     let mut prepared = arguments.media.prepare(sources, clock)?;
+    prepared.rest.camera.open();
     let answer = match typed {
         None => Answer::Person(arguments.auto),
         Some(typed) => ask(events, call, &caller, typed).await?,

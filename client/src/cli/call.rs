@@ -29,6 +29,7 @@ pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome>
     let mut prepared = arguments.media.prepare(sources, clock)?;
     let (client, mut events) = connect(folder, clock).await?;
     println!("Calling {} ...", arguments.name);
+    prepared.rest.camera.open();
     let call = client.call(&arguments.name, prepared.ports).await;
     let result =
         talk::until_over(&client, &mut events, call, &arguments.name, &arguments.media, &mut prepared.rest).await;

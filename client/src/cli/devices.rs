@@ -13,8 +13,9 @@ use visavis_proto::{
     wire::control::{Device, DeviceList, ErrorCode, SignedDevices},
 };
 
-use super::{Outcome, password, people::duration};
+use super::{Outcome, password};
 use crate::{
+    app::people::duration,
     clock::Clock,
     identity::{self, Key},
     net::{

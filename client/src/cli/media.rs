@@ -9,9 +9,9 @@ use anyhow::Context;
 use visavis_codec::h264;
 use visavis_proto::{units::Bitrate, wire::control::MAX_STREAMS};
 
-use super::explain;
+use super::cameras::Camera;
 use crate::{
-    call::{Camera, Microphone, Options, Stages},
+    call::{self, Microphone, Options, Stages},
     capture::{sound, video},
     chan::failures::{Failures, failures},
     clock::Clock,
@@ -21,6 +21,7 @@ use crate::{
         output::{self, Named},
         record::{self, Recording},
     },
+    sentence::explain,
     stats::{self, run::Running},
 };
 
@@ -36,11 +37,23 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "video")]
     no_video: bool,
 
-    /// Size of the generated scene.
+    /// Send what a camera sees: the one of this name or id (see `visavis cameras`), or the first one.
+    #[cfg(target_os = "linux")]
+    #[arg(
+        long,
+        value_name = "NAME_OR_ID",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        conflicts_with_all = ["video", "no_video"]
+    )]
+    camera: Option<String>,
+
+    /// Size of the generated scene; of a camera, the largest.
     #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1280x720", value_parser = parse_size)]
     size: (u32, u32),
 
-    /// Pictures per second, 1 to 60, instead of the y4m file's own rate; 30 of the generated scene.
+    /// Pictures per second, 1 to 60, instead of the y4m file's own rate; 30 of the generated scene, and the most of a camera.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=60))]
     fps: Option<u32>,
 
@@ -88,10 +101,13 @@ pub struct Arguments {
 
 /// What is to be sent, opened and checked.
 pub struct Sources {
-    /// With how many a second.
-    pictures: Option<(Box<dyn video::Source>, f64)>,
+    pictures: Option<Pictures>,
+    camera: Camera,
     sound: Option<Box<dyn sound::Source>>,
 }
+
+/// A source of pictures, and how many a second.
+type Pictures = (Box<dyn video::Source>, f64);
 
 /// A call's media, ready before it is called or accepted.
 pub struct Prepared {
@@ -106,6 +122,8 @@ pub struct Prepared {
 /// What outlives the call's threads.
 pub struct Rest {
     recordings: Vec<Recording>,
+    /// The camera; it is closed until the call rings.
+    pub camera: Camera,
     /// The collector.
     pub collector: Running,
     /// What goes wrong with recordings and statistics while the call lasts.
@@ -117,18 +135,7 @@ impl Arguments {
     /// Opens every file that is sent, and checks that every file can be written without touching one, so that a wrong one
     /// is told before anybody's telephone rings.
     pub fn open(&self, seed: u64) -> anyhow::Result<Sources> {
-        let pictures: Option<(Box<dyn video::Source>, f64)> = match &self.video {
-            _ if self.no_video => None,
-            Some(path) => {
-                let file = video::Y4mFile::open(path)?;
-                let rate = self.fps.map_or_else(|| file.frames_per_second(), |rate| Ok(f64::from(rate)))?;
-                Some((Box::new(file), rate))
-            }
-            None => {
-                let scene = video::Generated::new(self.size.0, self.size.1, seed);
-                Some((Box::new(scene), self.fps.map_or(GENERATED_RATE, f64::from)))
-            }
-        };
+        let (pictures, camera) = self.pictures(seed)?;
         let sound: Option<Box<dyn sound::Source>> = match &self.audio {
             _ if self.no_audio => None,
             Some(path) => Some(Box::new(sound::WavFile::open(path)?)),
@@ -148,7 +155,7 @@ impl Arguments {
         let [inputs, outputs] =
             [&inputs[..], &outputs[..]].map(|files| files.iter().copied().filter_map(named).collect::<Vec<_>>());
         output::check(&inputs, &outputs)?;
-        Ok(Sources { pictures, sound })
+        Ok(Sources { pictures, camera, sound })
     }
 
     /// Starts encoders and whoever writes.
@@ -174,13 +181,38 @@ impl Arguments {
         let (sender, queue) = stats::channel();
         let collector = stats::run::start(queue, clock, self.stats.as_deref(), reporter)?;
         let video_rate = Bitrate::from_kbps(self.video_rate);
-        let camera = sources.pictures.map(|(source, rate)| Camera::h264(source, rate, video_rate)).transpose()?;
+        let pictures =
+            sources.pictures.map(|(source, rate)| call::Camera::h264_of(source, rate, video_rate)).transpose()?;
         let microphone = sources.sound.map(|source| Microphone { source, rate: Bitrate::from_kbps(self.audio_rate) });
         let decoder = Box::new(h264::Decoder::new()?);
-        let options = Options { camera, microphone, video_rate, decoder, picture_sink, sound_sink };
+        let options = Options { camera: pictures, microphone, video_rate, decoder, picture_sink, sound_sink };
         let (stages, ports) = Stages::start(options, clock, &sender)?;
         debug_assert!(ports.offers.len() <= MAX_STREAMS);
-        Ok(Prepared { stages, ports, rest: Rest { recordings, collector, failures, clock } })
+        Ok(Prepared { stages, ports, rest: Rest { recordings, camera: sources.camera, collector, failures, clock } })
+    }
+
+    /// Where pictures come from, if any are sent, how many a second, and the camera if it is one.
+    fn pictures(&self, seed: u64) -> anyhow::Result<(Option<Pictures>, Camera)> {
+        #[cfg(target_os = "linux")]
+        if let Some(name) = &self.camera {
+            let rate = self.fps.map_or(GENERATED_RATE, f64::from);
+            let (source, camera) = Camera::new(name, self.size, rate);
+            return Ok((Some((Box::new(source), rate)), camera));
+        }
+        let (reel, rate): (Box<dyn video::Reel>, f64) = match &self.video {
+            _ if self.no_video => return Ok((None, Camera::default())),
+            Some(path) => {
+                let file = video::Y4mFile::open(path)?;
+                let rate = self.fps.map_or_else(|| file.frames_per_second(), |rate| Ok(f64::from(rate)))?;
+                (Box::new(file), rate)
+            }
+            None => {
+                let scene = video::Generated::new(self.size.0, self.size.1, seed);
+                (Box::new(scene), self.fps.map_or(GENERATED_RATE, f64::from))
+            }
+        };
+        let source = video::Paced { reel, frames_per_second: rate };
+        Ok((Some((Box::new(source), rate)), Camera::default()))
     }
 
     /// The time after which to hang up.

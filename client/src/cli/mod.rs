@@ -5,12 +5,12 @@
 mod account;
 mod answer;
 mod call;
+mod cameras;
 mod devices;
 mod join;
 mod media;
 mod password;
 mod people;
-mod sentence;
 mod talk;
 
 use std::{
@@ -26,9 +26,13 @@ use crate::{
     client::{Client, Events},
     clock::Clock,
     profile::{self, Profile},
+    sentence::{self, Outcome},
 };
 
 pub use talk::describe as describe_live;
+
+/// The level of the log, for this program and its helpers.
+const LOG: &str = "VISAVIS_LOG";
 
 /// What `--help` ends with: the way from nothing to a call.
 const FIRST_STEPS: &str = "\
@@ -50,7 +54,7 @@ struct Arguments {
     profile: Option<PathBuf>,
 
     /// How much to log to standard error: off, error, warn, info, debug or trace.
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", env = "VISAVIS_LOG")]
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", env = LOG)]
     log: tracing::level_filters::LevelFilter,
 
     #[command(subcommand)]
@@ -73,20 +77,19 @@ enum Command {
     Devices(devices::Arguments),
     /// Show who this device is, and where.
     Whoami,
-}
-
-/// How a command ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Done,
-    NotTaken,
-    Lost,
+    /// Show this machine's cameras and what they offer.
+    #[cfg(target_os = "linux")]
+    Cameras,
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(ended) = help() {
+        return ended;
+    }
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt().with_max_level(arguments.log).with_writer(std::io::stderr).with_target(false).init();
+    log(arguments.log);
     let result = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -97,19 +100,32 @@ pub fn main() -> ExitCode {
         Ok(Outcome::NotTaken) => ExitCode::from(3),
         Ok(Outcome::Lost) => ExitCode::from(4),
         Err(error) => {
-            eprintln!("visavis: {}", explain(&error));
+            eprintln!("visavis: {}", sentence::explain(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-/// An error with its causes, leaving out those that it names itself.
-pub fn explain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.contains(&cause) {
-        true => text,
-        false if text.is_empty() => cause,
-        false => format!("{text}: {cause}"),
-    })
+/// The life of a helper process, if this is to be one: it has no runtime, and its log's level comes from the environment.
+#[cfg(target_os = "linux")]
+fn help() -> Option<ExitCode> {
+    use crate::{capture::camera, worker};
+
+    let mut words = std::env::args_os().skip(1);
+    if words.next()? != worker::COMMAND {
+        return None;
+    }
+    let level = std::env::var(LOG).ok().and_then(|level| level.parse().ok());
+    log(level.unwrap_or(tracing::level_filters::LevelFilter::WARN));
+    if words.next().is_some_and(|kind| kind == camera::KIND) {
+        return Some(camera::serve::run());
+    }
+    eprintln!("visavis: this command is for visavis itself; see visavis --help for yours");
+    Some(ExitCode::from(2))
+}
+
+fn log(level: tracing::level_filters::LevelFilter) {
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
@@ -126,6 +142,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::History(history) => account::history(&folder, history).await,
         Command::Devices(devices) => devices::run(&folder, devices).await,
         Command::Whoami => account::whoami(&folder),
+        #[cfg(target_os = "linux")]
+        Command::Cameras => cameras::run().await,
     }
 }
 

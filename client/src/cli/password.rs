@@ -5,8 +5,7 @@ use std::io::BufRead;
 use anyhow::{Context, ensure};
 use zeroize::Zeroizing;
 
-/// Shorter passwords are guessed by whoever steals the relay's database.
-const MIN_CHARACTERS: usize = 8;
+use crate::join::MIN_PASSWORD_CHARACTERS;
 
 /// The password of an account that exists.
 pub fn known(from_stdin: bool) -> anyhow::Result<Zeroizing<String>> {
@@ -17,8 +16,8 @@ pub fn known(from_stdin: bool) -> anyhow::Result<Zeroizing<String>> {
 pub fn chosen(from_stdin: bool) -> anyhow::Result<Zeroizing<String>> {
     let password = if from_stdin { first_line()? } else { ask("Choose a password: ")? };
     ensure!(
-        password.chars().count() >= MIN_CHARACTERS,
-        "the password is too short: take at least {MIN_CHARACTERS} characters"
+        password.chars().count() >= MIN_PASSWORD_CHARACTERS,
+        "the password is too short: take at least {MIN_PASSWORD_CHARACTERS} characters"
     );
     if !from_stdin {
         ensure!(*ask("The same again: ")? == *password, "the two passwords differ: try again");

@@ -12,11 +12,11 @@ use visavis_proto::{
 use super::{
     Outcome,
     media::{self, Rest},
-    sentence,
 };
 use crate::{
     client::{Client, Events},
     net::actor::Event,
+    sentence,
     stats::collector::{Live, STAGES},
 };
 
@@ -109,6 +109,7 @@ pub async fn until_over(
                 },
             },
             failure = rest.failures.next() => say(&format!("{}. The call goes on.", capitalised(&failure))),
+            sentence = rest.camera.says() => say(&sentence),
             () = sleep_until(hang_up_at) => {
                 hang_up_at = None;
                 client.end(current).await;

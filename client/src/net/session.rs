@@ -6,7 +6,7 @@ use quinn::{Connection, ConnectionError, Endpoint, TransportErrorCode};
 use visavis_proto::{
     ids::AccountKey,
     wire::{
-        control::{self, CloseCode, Device, DeviceList, SignedDevices, Welcome, client, relay},
+        control::{self, CloseCode, Device, DeviceList, ErrorCode, SignedDevices, Welcome, client, relay},
         link::Link,
     },
 };
@@ -93,6 +93,20 @@ pub enum Error {
     /// A key failed.
     #[error(transparent)]
     Identity(#[from] identity::Error),
+}
+
+impl Error {
+    /// Trying again will not help: the person has to do something first.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Address { .. } | Self::Unreachable(_) | Self::Busy(_) | Self::Handshake(..) => false,
+            Self::Control(error) => {
+                let passing = [ErrorCode::Draining, ErrorCode::TooMany, ErrorCode::Internal];
+                error.code().is_some_and(|code| !passing.contains(&code))
+            }
+            _ => true,
+        }
+    }
 }
 
 /// A connection on which the relay knows who one is.

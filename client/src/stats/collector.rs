@@ -71,7 +71,7 @@ struct Window {
 }
 
 /// One second of a call, for a person's eye and for machines.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Live {
     /// Seconds since the call went live.
     pub seconds: f64,

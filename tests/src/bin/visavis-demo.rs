@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("visavis-demo: {}", visavis::cli::explain(&error));
+            eprintln!("visavis-demo: {}", visavis::sentence::explain(&error));
             ExitCode::FAILURE
         }
     }

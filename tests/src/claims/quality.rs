@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use visavis::{
-    capture::video::{Source, Y4mFile},
+    capture::video::{Reel, Y4mFile},
     pipeline::send::{Encoder, H264},
     stats::report::Report,
 };

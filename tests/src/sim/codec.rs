@@ -14,7 +14,7 @@ use std::{
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use visavis::{
-    capture::video::{Error as SourceError, Source},
+    capture::video::{Error as SourceError, Reel},
     pipeline::{
         recv::Decoder,
         send::{EncodedPicture, Encoder},
@@ -64,7 +64,7 @@ const PREDICTED: u8 = 0x50;
 #[derive(Debug)]
 pub struct ModelSource;
 
-impl Source for ModelSource {
+impl Reel for ModelSource {
     fn size(&self) -> (u32, u32) {
         (SIDE, SIDE)
     }

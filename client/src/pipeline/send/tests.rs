@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    capture::video,
+    capture::video::{self, Source as _},
     chan::latest::latest,
     stats::{Item, Queue},
 };
@@ -18,7 +18,7 @@ fn ends(queue: &mut Queue) -> Vec<(u32, Fate)> {
 /// Grey pictures.
 struct Grey;
 
-impl video::Source for Grey {
+impl video::Reel for Grey {
     fn size(&self) -> (u32, u32) {
         (16, 16)
     }
@@ -61,7 +61,8 @@ fn camera(stats: &stats::Sender) -> (mpsc::Receiver<EncodedFrame>, SendControl, 
     let control = SendControl::new(Bitrate::from_kbps(100));
     let (writer, cell) = latest();
     let (pool, clock) = (Pool::default(), Clock::starting_at(Timestamp::ZERO));
-    let capture = video::run(Box::new(Grey), 10.0, clock, pool.clone(), writer, control.clone(), stats.clone());
+    let source = Box::new(video::Paced { reel: Box::new(Grey), frames_per_second: 10.0 });
+    let capture = source.run(video::Outlet::new(writer, pool.clone(), clock, control.clone(), stats.clone(), None));
     let stage = PictureStage { cell, pool, encoder: Box::new(Moody(0)), control: control.clone(), clock, queue };
     (encoded, control, [tokio::spawn(capture), tokio::spawn(encode_pictures(stage))])
 }
@@ -110,6 +111,28 @@ async fn a_picture_that_the_encoder_refuses_is_said_to_be() {
     }
     let refused = Fate::Dropped(Drop::EncodeFailed);
     assert_eq!(ends(&mut records), [(0, Fate::Sent), (1, Fate::Sent), (2, refused), (3, Fate::Sent)]);
+}
+
+#[test]
+fn the_encoder_follows_the_size_of_the_pictures_by_a_keyframe() {
+    let target = Bitrate::from_kbps(500);
+    let mut encoder = H264::new((64, 48), 30.0, target).expect("an encoder");
+    let mut decoder = h264::Decoder::new().expect("a decoder");
+    let (mut out, mut shown) = (Vec::new(), Picture::new(2, 2));
+    let sizes = [(64, 48), (64, 48), (160, 120), (160, 120), (120, 160), (64, 48)];
+    let mut keys = Vec::new();
+    for (number, (width, height)) in (1_u64..).zip(sizes) {
+        let captured = Timestamp::from_micros(number * 33_000);
+        let mut picture = Picture::new(width, height);
+        picture.y.fill(100);
+        out.clear();
+        let coded = encoder.encode(&picture, captured, target, false, &mut out).expect("coded");
+        keys.push(coded.key);
+        assert!(decoder.decode(&out, &mut shown).expect("decodes"));
+        assert_eq!((shown.width, shown.height), (width, height));
+        assert!(shown.y.iter().all(|y| y.abs_diff(100) < 4));
+    }
+    assert_eq!(keys, [true, false, true, false, true, true]);
 }
 
 #[tokio::test(start_paused = true)]

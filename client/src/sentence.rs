@@ -1,8 +1,17 @@
-//! What a person is told when a call ends.
+//! What a person is told, when a call ends or something fails.
 
 use visavis_proto::wire::control::EndReason;
 
-use super::Outcome;
+/// How something ended, as a program sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Well.
+    Done,
+    /// The call was not taken.
+    NotTaken,
+    /// The call was lost.
+    Lost,
+}
 
 /// One plain sentence, and how a program should see it.
 pub fn ended(reason: EndReason, peer: &str) -> (String, Outcome) {
@@ -53,4 +62,13 @@ pub fn ended(reason: EndReason, peer: &str) -> (String, Outcome) {
         ),
         EndReason::Unspecified => ("The call ended.".to_owned(), lost),
     }
+}
+
+/// An error with its causes, leaving out those that it names itself.
+pub fn explain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.contains(&cause) {
+        true => text,
+        false if text.is_empty() => cause,
+        false => format!("{text}: {cause}"),
+    })
 }

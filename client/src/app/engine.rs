@@ -1,0 +1,577 @@
+//! The engine: commands and news in, [`State`] out; owns the client and the call's stages. A thread of its own.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, watch};
+use visavis_codec::h264;
+use visavis_proto::{
+    ids::CallId,
+    wire::control::{PastCall, People},
+};
+use zeroize::Zeroizing;
+
+use super::{
+    media::{Maker, Ring},
+    settings::Settings,
+    state::{Access, Call, Connection, Duty, Notice, Phase, State},
+};
+use crate::{
+    call::{self, Stages},
+    chan::failures::{Failures, failures},
+    client::{Client, Events, Queries},
+    clock::Clock,
+    net::{actor::Event, control::Error as QueryError, media::Ports, session},
+    pipeline::control::SendControl,
+    profile::{self, Profile},
+    stats::{self, collector::Live},
+    thread::{Stage, Urgency},
+};
+
+/// Commands on their way to the engine: a person cannot give more at once.
+const COMMANDS: usize = 32;
+
+/// Answers of background work on their way to the engine; senders wait.
+const ANSWERS: usize = 16;
+
+/// Past calls that are shown.
+const HISTORY: u32 = 100;
+
+/// Waits between attempts to reach a relay that did not answer at the start.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Told, on any thread, that there is a newer state.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// What a person does.
+#[derive(Debug)]
+pub enum Command {
+    /// Register, or enrol this device.
+    Join(Join),
+    /// Call somebody.
+    Call(String),
+    /// Take the call that rings in.
+    Accept {
+        /// With one's own picture.
+        camera: bool,
+    },
+    /// Decline, cancel or hang up the call that is shown.
+    End,
+    /// Decline one that rings meanwhile.
+    DeclineWaiting(CallId),
+    /// Microphone off or on.
+    Mute(bool),
+    /// Camera off or on.
+    CameraOff(bool),
+    /// New settings, in force at once and kept.
+    Settings(Box<Settings>),
+    /// The missed calls have been looked at.
+    SeenMissed,
+    /// The notice, or a call that is over, has been read.
+    Dismiss,
+    /// Another attempt to reach the relay, now.
+    Retry,
+}
+
+/// What it takes to get in.
+#[derive(Debug)]
+pub struct Join {
+    /// As pasted.
+    pub link: String,
+    /// The name to be known by.
+    pub name: String,
+    /// Their password.
+    pub password: Zeroizing<String>,
+    /// They have an account already.
+    pub existing: bool,
+}
+
+/// What an engine needs.
+pub struct Options {
+    /// The profile's folder.
+    pub folder: PathBuf,
+    /// What was chosen before.
+    pub settings: Settings,
+    /// Time.
+    pub clock: Clock,
+    /// Makes calls' media.
+    pub maker: Box<dyn Maker>,
+    /// Called at every new state.
+    pub wake: Wake,
+}
+
+/// A running engine. Dropping it ends the call, says goodbye and joins the thread.
+#[derive(Debug)]
+pub struct App {
+    commands: mpsc::Sender<Command>,
+    state: watch::Receiver<Arc<State>>,
+    thread: Option<Stage>,
+}
+
+impl App {
+    /// Starts the engine; goes online if the folder holds a profile.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread.
+    pub fn start(options: Options) -> io::Result<Self> {
+        let (commands, queue) = mpsc::channel(COMMANDS);
+        let (first, profile) = begin(&options.folder);
+        let (publish, state) = watch::channel(Arc::new(first.clone()));
+        let thread = Stage::spawn("visavis-app", Urgency::Usual, move || {
+            Engine::new(options, first, publish).run(profile, queue)
+        })?;
+        Ok(Self { commands, state, thread: Some(thread) })
+    }
+
+    /// The newest state.
+    pub fn state(&self) -> Arc<State> {
+        self.state.borrow().clone()
+    }
+
+    /// A receiver of states, for a program that waits for one.
+    pub fn states(&self) -> watch::Receiver<Arc<State>> {
+        self.state.clone()
+    }
+
+    /// Does what a person asks for. A full queue drops the command: nobody clicks 32 times ahead of a live engine.
+    pub fn command(&self, command: Command) {
+        if let Err(error) = self.commands.try_send(command) {
+            tracing::warn!(%error, "a command found no room");
+        }
+    }
+
+    /// Ends calls, says goodbye and waits until that is done.
+    pub fn stop(mut self) {
+        if let Some(thread) = self.thread.take() {
+            // The engine ends as its commands do.
+            let (closed, _) = mpsc::channel(1);
+            drop(std::mem::replace(&mut self.commands, closed));
+            thread.finish();
+        }
+    }
+}
+
+/// What background work answers.
+enum Answer {
+    Joined(Result<Profile, String>),
+    Connected(Result<(Client, Events), session::Error>),
+    People(Result<People, QueryError>),
+    History(Result<Vec<PastCall>, QueryError>),
+    Retry,
+}
+
+/// The media of the call that is shown.
+struct Media {
+    call: CallId,
+    stages: Stages,
+    control: SendControl,
+    /// Until the network thread has them.
+    ports: Option<Ports>,
+    collector: stats::run::Running,
+    figures: watch::Receiver<Option<Live>>,
+    failures: Failures,
+}
+
+struct Engine {
+    options: Options,
+    publish: watch::Sender<Arc<State>>,
+    state: State,
+    client: Option<Client>,
+    events: Option<Events>,
+    media: Option<Media>,
+    answers: mpsc::Sender<Answer>,
+    answered: mpsc::Receiver<Answer>,
+    connecting: bool,
+}
+
+impl Engine {
+    fn new(options: Options, state: State, publish: watch::Sender<Arc<State>>) -> Self {
+        let (answers, answered) = mpsc::channel(ANSWERS);
+        Self {
+            options,
+            publish,
+            state,
+            client: None,
+            events: None,
+            media: None,
+            answers,
+            answered,
+            connecting: false,
+        }
+    }
+
+    async fn run(mut self, profile: Option<Profile>, mut commands: mpsc::Receiver<Command>) {
+        if let Some(profile) = profile {
+            self.enter(profile);
+        }
+        loop {
+            self.tell();
+            tokio::select! {
+                biased; // what a person does comes first, what they merely see last
+                command = commands.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => break,
+                },
+                Some(answer) = self.answered.recv() => self.take(answer).await,
+                event = next(&mut self.events) => match event {
+                    Some(event) => self.hear(event).await,
+                    None => self.offline(),
+                },
+                news = media_news(&mut self.media) => match news {
+                    MediaNews::Figures(live) => self.look(live),
+                    MediaNews::Failure(text) => self.state.notice = Some(Notice::problem(text)),
+                },
+            }
+        }
+        self.release();
+        if let Some(client) = self.client.take() {
+            client.stop().await;
+        }
+    }
+
+    /// Tells the window, if something changed.
+    fn tell(&self) {
+        let changed = self.publish.send_if_modified(|shown| {
+            let changed = **shown != self.state;
+            if changed {
+                *shown = Arc::new(self.state.clone());
+            }
+            changed
+        });
+        if changed {
+            (self.options.wake)();
+        }
+    }
+
+    /// This device belongs to somebody: goes online.
+    fn enter(&mut self, profile: Profile) {
+        self.state.access = member(&profile);
+        self.connect(profile);
+    }
+
+    fn connect(&mut self, profile: Profile) {
+        if std::mem::replace(&mut self.connecting, true) {
+            return;
+        }
+        self.state.connection = Connection::Connecting;
+        let clock = self.options.clock;
+        self.work(async move { Answer::Connected(Client::connect(profile.link, profile.device, clock).await) });
+    }
+
+    /// Something that takes a while and must not hold up the person; its answer comes back to [`Self::take`].
+    fn work(&self, work: impl Future<Output = Answer> + Send + 'static) {
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
+            // Nobody takes it once the engine is gone; a client says goodbye as it is dropped.
+            let _ = answers.send(work.await).await;
+        });
+    }
+
+    async fn take(&mut self, answer: Answer) {
+        match answer {
+            Answer::Joined(Ok(profile)) => {
+                self.state.notice = None;
+                self.enter(profile);
+            }
+            Answer::Joined(Err(reason)) => {
+                self.state.access = Access::Welcome;
+                self.state.notice = Some(Notice::problem(reason));
+            }
+            Answer::Connected(Ok((client, events))) => {
+                self.connecting = false;
+                self.state.connection = Connection::Online;
+                self.state.missed = u64::from(client.welcome.missed_calls);
+                (self.client, self.events) = (Some(client), Some(events));
+                self.fulfil(vec![Duty::RefreshPeople, Duty::RefreshHistory]).await;
+            }
+            Answer::Connected(Err(error)) => {
+                self.connecting = false;
+                self.state.connection = match error.is_final() {
+                    true => Connection::Refused(error.to_string()),
+                    false => Connection::Lost(error.to_string()),
+                };
+                if !error.is_final() {
+                    let clock = self.options.clock;
+                    self.work(async move {
+                        tokio::time::sleep_until(clock.instant(clock.now() + RETRY)).await;
+                        Answer::Retry
+                    });
+                }
+            }
+            Answer::Retry => self.retry(),
+            Answer::People(Ok(people)) => self.state.merge(people),
+            Answer::History(Ok(history)) => self.state.history = history,
+            // The connection that failed tells of itself; the lists stay as they are until it is back.
+            Answer::People(Err(error)) | Answer::History(Err(error)) => {
+                tracing::info!(%error, "a list could not be refreshed");
+            }
+        }
+    }
+
+    fn retry(&mut self) {
+        if self.client.is_none()
+            && let Ok(profile) = Profile::load(&self.options.folder)
+        {
+            self.connect(profile);
+        }
+    }
+
+    async fn hear(&mut self, event: Event) {
+        let duties = self.state.handle(event, self.options.clock.now());
+        self.fulfil(duties).await;
+        self.update_ring();
+    }
+
+    /// The client's loop has ended by itself, after its last words.
+    fn offline(&mut self) {
+        (self.client, self.events) = (None, None);
+        if !matches!(self.state.connection, Connection::Refused(_)) {
+            self.retry();
+        }
+    }
+
+    async fn fulfil(&mut self, duties: Vec<Duty>) {
+        for duty in duties {
+            match duty {
+                Duty::Prepare(call) => self.prepare(call),
+                Duty::WentLive => self.went_live().await,
+                Duty::Release(call) => {
+                    if self.media.as_ref().is_some_and(|media| media.call == call) {
+                        self.release();
+                    }
+                }
+                Duty::RefreshHistory => {
+                    self.refresh(|queries| async move { Answer::History(queries.history(0, HISTORY).await) })
+                }
+                Duty::RefreshPeople => {
+                    self.refresh(|queries| async move { Answer::People(queries.people().await) });
+                }
+                Duty::GiveUp => self.release(),
+            }
+        }
+    }
+
+    fn refresh<F: Future<Output = Answer> + Send + 'static>(&self, ask: impl FnOnce(Queries) -> F) {
+        if let Some(client) = &self.client {
+            self.work(ask(client.queries()));
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Join(join) => self.join(join),
+            Command::Call(name) => self.call(name).await,
+            Command::Accept { camera } => self.accept(camera).await,
+            Command::End => {
+                if let (Some(call), Some(client)) =
+                    (self.state.call.as_ref().filter(|call| call.going()), &self.client)
+                {
+                    client.end(call.id).await;
+                }
+            }
+            Command::DeclineWaiting(call) => {
+                self.state.waiting.retain(|ringing| ringing.call != call);
+                if let Some(client) = &self.client {
+                    client.end(call).await;
+                }
+            }
+            Command::Mute(muted) => self.switch(|call| call.muted = muted).await,
+            Command::CameraOff(off) => self.switch(|call| call.camera_off = off).await,
+            Command::Settings(settings) => {
+                self.options.maker.apply(&settings);
+                if let Err(error) = settings.save(&self.options.folder) {
+                    self.state.notice = Some(Notice::problem(error.to_string()));
+                }
+                self.options.settings = *settings;
+            }
+            Command::SeenMissed => self.state.missed = 0,
+            Command::Dismiss => {
+                self.state.notice = None;
+                self.state.call.take_if(|call| !call.going());
+            }
+            Command::Retry => self.retry(),
+        }
+        self.update_ring();
+    }
+
+    fn join(&mut self, join: Join) {
+        if matches!(self.state.access, Access::Welcome) {
+            self.state.access = Access::Joining;
+            self.state.notice = None;
+            let folder = self.options.folder.clone();
+            self.work(async move { Answer::Joined(super::join::enter(&folder, join).await) });
+        }
+    }
+
+    async fn call(&mut self, name: String) {
+        if self.state.in_call() {
+            return;
+        }
+        if self.client.is_none() {
+            self.state.notice = Some(Notice::problem("You are not connected to the relay: wait until you are."));
+            return;
+        }
+        let id = CallId(rand::random());
+        self.state.call = Some(Call::new(id, name.clone(), Phase::RingingOut { devices: None }));
+        self.prepare(id);
+        let ports = self.ports();
+        if let (Some(client), Some(ports)) = (&self.client, ports) {
+            client.call_as(id, &name, ports).await;
+        }
+    }
+
+    async fn accept(&mut self, camera: bool) {
+        let Some(call) = self.state.call.as_mut().filter(|call| call.phase == Phase::RingingIn) else { return };
+        (call.phase, call.camera_off) = (Phase::Connecting, !camera);
+        let id = call.id;
+        if let Some(media) = &self.media {
+            media.control.set_camera_off(!camera);
+        }
+        let ports = self.ports();
+        if let (Some(client), Some(ports)) = (&self.client, ports) {
+            client.accept(id, ports).await;
+        }
+    }
+
+    /// Changes a switch, here and at the other side.
+    async fn switch(&mut self, change: impl FnOnce(&mut Call)) {
+        let Some(call) = self.state.call.as_mut().filter(|call| call.going()) else { return };
+        change(call);
+        if let Some(media) = &self.media {
+            media.control.set_muted(call.muted);
+            media.control.set_camera_off(call.camera_off);
+        }
+        if let Some(client) = self.client.as_ref().filter(|_| call.is_live()) {
+            client.set_media_state(call.muted, call.camera_off).await;
+        }
+    }
+
+    /// The other side learns what was switched before it could be told.
+    async fn went_live(&mut self) {
+        let Some(call) = &self.state.call else { return };
+        if let Some(media) = &mut self.media {
+            media.call = call.id;
+        }
+        if let Some(client) = self.client.as_ref().filter(|_| call.muted || call.camera_off) {
+            client.set_media_state(call.muted, call.camera_off).await;
+        }
+    }
+
+    /// Gets encoders and devices ready while it rings: the first picture then follows the accept at once.
+    fn prepare(&mut self, call: CallId) {
+        self.release();
+        match self.make(call) {
+            Ok(media) => self.media = Some(media),
+            Err(error) => {
+                self.state.notice = Some(Notice::problem(format!("The call cannot be held: {error:#}.")));
+            }
+        }
+    }
+
+    fn make(&mut self, call: CallId) -> anyhow::Result<Media> {
+        let settings = &self.options.settings;
+        let maker = &mut self.options.maker;
+        let mut troubles = Vec::new();
+        let camera = maker.camera(settings).unwrap_or_else(|error| {
+            troubles.push(format!("{error:#}"));
+            None
+        });
+        let microphone = maker.microphone(settings).unwrap_or_else(|error| {
+            troubles.push(format!("{error:#}"));
+            None
+        });
+        if !troubles.is_empty() {
+            self.state.notice = Some(Notice::problem(troubles.join(" ")));
+        }
+        let options = call::Options {
+            camera,
+            microphone,
+            video_rate: settings.camera.video_rate(),
+            decoder: Box::new(h264::Decoder::new()?),
+            picture_sink: maker.screen(),
+            sound_sink: maker.speaker(settings),
+        };
+        let (reporter, failures) = failures();
+        let (sender, queue) = stats::channel();
+        let collector = stats::run::start(queue, self.options.clock, None, reporter)?;
+        let (stages, ports) = Stages::start(options, self.options.clock, &sender)?;
+        let figures = collector.live();
+        Ok(Media { call, control: ports.control.clone(), stages, ports: Some(ports), collector, figures, failures })
+    }
+
+    fn ports(&mut self) -> Option<Ports> {
+        self.media.as_mut()?.ports.take()
+    }
+
+    /// Lets go of the call's devices and threads.
+    fn release(&mut self) {
+        let Some(Media { stages, ports, collector, .. }) = self.media.take() else { return };
+        drop(ports);
+        // Threads are joined beside the engine: a driver that closes slowly holds up nobody.
+        tokio::task::spawn_blocking(move || {
+            stages.finish();
+            if let Err(error) = collector.finish() {
+                tracing::warn!(%error, "the call's figures are lost");
+            }
+        });
+    }
+
+    /// New figures of the call.
+    fn look(&mut self, live: Option<Live>) {
+        if let Some(call) = self.state.call.as_mut().filter(|call| call.is_live()) {
+            call.live = live;
+        }
+    }
+
+    fn update_ring(&mut self) {
+        let ring = match self.state.call.as_ref().map(|call| &call.phase) {
+            Some(Phase::RingingIn) => Some(Ring::Incoming),
+            Some(Phase::RingingOut { devices: Some(_) }) => Some(Ring::Outgoing),
+            _ => None,
+        };
+        self.options.maker.ring(ring);
+    }
+}
+
+/// The state to begin with: whoever has a profile goes straight in.
+fn begin(folder: &Path) -> (State, Option<Profile>) {
+    match Profile::load(folder) {
+        Ok(profile) => (State { access: member(&profile), ..State::default() }, Some(profile)),
+        Err(profile::Error::Missing(_)) => (State::default(), None),
+        Err(error) => (State { notice: Some(Notice::problem(error.to_string())), ..State::default() }, None),
+    }
+}
+
+fn member(profile: &Profile) -> Access {
+    Access::Member { name: profile.name.clone(), host: profile.link.host.clone() }
+}
+
+/// The client's next news; never without a client.
+async fn next(events: &mut Option<Events>) -> Option<Event> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a call's media tell.
+enum MediaNews {
+    Figures(Option<Live>),
+    Failure(String),
+}
+
+/// The next news of a call's media; never without one.
+async fn media_news(media: &mut Option<Media>) -> MediaNews {
+    let Some(media) = media else { return std::future::pending().await };
+    tokio::select! {
+        biased; // what fails is told before figures
+        text = media.failures.next() => MediaNews::Failure(text),
+        Ok(()) = media.figures.changed() => MediaNews::Figures(media.figures.borrow_and_update().clone()),
+        else => std::future::pending().await,
+    }
+}

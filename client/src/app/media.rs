@@ -1,0 +1,48 @@
+//! A call's media, made from the settings of the moment. A seam: devices behind the window, generated scenes and files
+//! in demos and tests.
+
+use crate::{
+    call,
+    playback::{PictureSink, SoundSink},
+};
+
+use super::settings::Settings;
+
+/// Makes what a call needs. Runs on the engine's thread; must not block for longer than it takes to make threads:
+/// devices open behind the sources that are handed over.
+pub trait Maker: Send {
+    /// Pictures of this person, also shown to themselves.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the person; the call goes on without.
+    fn camera(&mut self, settings: &Settings) -> anyhow::Result<Option<call::Camera>>;
+
+    /// This person's voice.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the person; the call goes on without.
+    fn microphone(&mut self, settings: &Settings) -> anyhow::Result<Option<call::Microphone>>;
+
+    /// Where the other's pictures are shown.
+    fn screen(&mut self) -> Box<dyn PictureSink>;
+
+    /// Where the other is heard.
+    fn speaker(&mut self, settings: &Settings) -> Box<dyn SoundSink>;
+
+    /// Settings have changed, perhaps during a call: devices are switched.
+    fn apply(&mut self, settings: &Settings);
+
+    /// It begins or ceases to ring here.
+    fn ring(&mut self, ring: Option<Ring>);
+}
+
+/// What rings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ring {
+    /// Somebody calls.
+    Incoming,
+    /// This person calls: the tone that says that it rings there.
+    Outgoing,
+}

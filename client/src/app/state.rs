@@ -1,0 +1,423 @@
+//! Everything that a person can see, as plain data, and how news changes it. Pure: no clock, no network, no window.
+
+use std::collections::BTreeMap;
+
+use visavis_proto::{
+    ids::CallId,
+    signal::call::Event as CallEvent,
+    time::Timestamp,
+    wire::control::{EndReason, PastCall, People, Person, fold_name, peer},
+};
+
+use crate::{net::actor::Event, sentence, stats::collector::Live};
+
+/// What the window shows. Cheap enough to clone at every change, which is a few times a second at most.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    /// Whether this device belongs to somebody yet.
+    pub access: Access,
+    /// How things stand with the relay.
+    pub connection: Connection,
+    /// Everybody else at the relay, by folded name.
+    pub people: BTreeMap<String, Person>,
+    /// Past calls, newest first.
+    pub history: Vec<PastCall>,
+    /// Calls that were missed and not looked at yet.
+    pub missed: u64,
+    /// The call, while it rings, lives, or has just ended.
+    pub call: Option<Call>,
+    /// Others who ring meanwhile, oldest first.
+    pub waiting: Vec<Ringing>,
+    /// One sentence for the person, until it is dismissed or replaced.
+    pub notice: Option<Notice>,
+}
+
+/// Whether this device belongs to somebody yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Nobody: a link is asked for.
+    #[default]
+    Welcome,
+    /// Registering or logging in.
+    Joining,
+    /// An enrolled device.
+    Member {
+        /// The person's name.
+        name: String,
+        /// The relay's host.
+        host: String,
+    },
+}
+
+/// How things stand with the relay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Connection {
+    /// Not there yet.
+    #[default]
+    Connecting,
+    /// Calls come and go.
+    Online,
+    /// Gone; it is being looked for.
+    Lost(String),
+    /// For good: the relay no longer lets this device in.
+    Refused(String),
+}
+
+/// How a notice should look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Good to know.
+    Info,
+    /// Something failed.
+    Problem,
+}
+
+/// One sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// What happened, and what to do.
+    pub text: String,
+    /// How it should look.
+    pub tone: Tone,
+}
+
+/// Somebody rings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ringing {
+    /// Which call.
+    pub call: CallId,
+    /// Who.
+    pub caller: String,
+}
+
+/// A call as the person sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// Which.
+    pub id: CallId,
+    /// With whom.
+    pub peer: String,
+    /// Where it stands.
+    pub phase: Phase,
+    /// This person's microphone is off.
+    pub muted: bool,
+    /// This person's camera is off.
+    pub camera_off: bool,
+    /// The other person's microphone is off.
+    pub peer_muted: bool,
+    /// The other person's camera is off.
+    pub peer_camera_off: bool,
+    /// The other side is not heard by the relay.
+    pub peer_silent: bool,
+    /// The relay is not heard here.
+    pub relay_silent: bool,
+    /// The newest figures.
+    pub live: Option<Live>,
+}
+
+/// Where a call stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// This person calls; `devices` of the other one ring, once the relay has said so.
+    RingingOut {
+        /// How many devices ring.
+        devices: Option<u32>,
+    },
+    /// Somebody calls.
+    RingingIn,
+    /// Accepted here; the relay has not confirmed yet.
+    Connecting,
+    /// Since when.
+    Live(Timestamp),
+    /// Over, and why, in a sentence; can be called again.
+    Over(String),
+}
+
+impl Call {
+    /// A call that begins.
+    pub fn new(id: CallId, peer: String, phase: Phase) -> Self {
+        Self {
+            id,
+            peer,
+            phase,
+            muted: false,
+            camera_off: false,
+            peer_muted: false,
+            peer_camera_off: false,
+            peer_silent: false,
+            relay_silent: false,
+            live: None,
+        }
+    }
+
+    /// It rings, connects or lives.
+    pub const fn going(&self) -> bool {
+        !matches!(self.phase, Phase::Over(_))
+    }
+
+    /// It is live.
+    pub const fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live(_))
+    }
+}
+
+impl Notice {
+    /// Good to know.
+    pub fn info(text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone: Tone::Info }
+    }
+
+    /// Something failed.
+    pub fn problem(text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone: Tone::Problem }
+    }
+}
+
+/// What the engine should do about news, beyond showing it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Duty {
+    /// Get camera and microphone ready for a call that rings in.
+    Prepare(CallId),
+    /// Media flows: tell the other side what is switched off.
+    WentLive,
+    /// Let go of the call's media.
+    Release(CallId),
+    /// The history has changed.
+    RefreshHistory,
+    /// Presence has to be asked for again.
+    RefreshPeople,
+    /// Nobody will hear any more: the connection is given up.
+    GiveUp,
+}
+
+impl State {
+    /// A call rings, connects or lives.
+    pub fn in_call(&self) -> bool {
+        self.call.as_ref().is_some_and(Call::going)
+    }
+
+    /// Takes news of the client at `now`, and answers what has to be done about it.
+    pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Duty> {
+        match event {
+            Event::Call(event) => self.handle_call(event, now),
+            Event::People(people) => {
+                self.merge(people);
+                Vec::new()
+            }
+            Event::Silent(silent) => {
+                if let Some(call) = &mut self.call {
+                    call.relay_silent = silent;
+                }
+                Vec::new()
+            }
+            Event::Disconnected(reason) => {
+                self.connection = Connection::Lost(reason);
+                Vec::new()
+            }
+            Event::Reconnected => {
+                self.connection = Connection::Online;
+                vec![Duty::RefreshPeople, Duty::RefreshHistory]
+            }
+            Event::Refused(reason) => {
+                self.connection = Connection::Refused(reason);
+                vec![Duty::GiveUp]
+            }
+        }
+    }
+
+    /// Takes a page of people, or a change.
+    pub fn merge(&mut self, change: People) {
+        self.people.extend(change.people.into_iter().map(|person| (fold_name(&person.name), person)));
+        for name in &change.gone {
+            self.people.remove(&fold_name(name));
+        }
+    }
+
+    fn handle_call(&mut self, event: CallEvent, now: Timestamp) -> Vec<Duty> {
+        match event {
+            CallEvent::RingingOut { call, devices } => {
+                if let Some(known) = self.known(call)
+                    && matches!(known.phase, Phase::RingingOut { .. })
+                {
+                    known.phase = Phase::RingingOut { devices: Some(devices) };
+                }
+                Vec::new()
+            }
+            CallEvent::Incoming { call, caller, .. } => self.handle_incoming(Ringing { call, caller }),
+            CallEvent::Connected(connected) => {
+                let known = self
+                    .call
+                    .get_or_insert_with(|| Call::new(connected.call, connected.peer.clone(), Phase::Connecting));
+                // Two calls that crossed are one now, under the id that survived.
+                (known.id, known.peer) = (connected.call, connected.peer);
+                known.peer_silent = false;
+                if !known.is_live() {
+                    known.phase = Phase::Live(now);
+                }
+                self.waiting.retain(|ringing| ringing.call != connected.call);
+                vec![Duty::WentLive]
+            }
+            CallEvent::PeerSilent { call, silent } => {
+                if let Some(known) = self.known(call) {
+                    known.peer_silent = silent;
+                }
+                Vec::new()
+            }
+            CallEvent::Peer { call, message, .. } => {
+                if let (Some(known), Some(peer::Body::MediaState(state))) = (self.known(call), message.body) {
+                    (known.peer_muted, known.peer_camera_off) = (state.muted, state.camera_off);
+                }
+                Vec::new()
+            }
+            CallEvent::FramesDropped(_) => Vec::new(),
+            CallEvent::Ended { call, peer, reason, missed } => self.handle_end(call, &peer, reason, missed),
+        }
+    }
+
+    fn handle_incoming(&mut self, ringing: Ringing) -> Vec<Duty> {
+        match &self.call {
+            Some(call) if call.going() => {
+                // The call that this person makes to somebody who calls them at once becomes one with theirs.
+                let crossed = fold_name(&call.peer) == fold_name(&ringing.caller);
+                if !crossed {
+                    self.waiting.push(ringing);
+                }
+                Vec::new()
+            }
+            _ => self.ring(ringing),
+        }
+    }
+
+    fn ring(&mut self, ringing: Ringing) -> Vec<Duty> {
+        self.call = Some(Call::new(ringing.call, ringing.caller, Phase::RingingIn));
+        vec![Duty::Prepare(ringing.call)]
+    }
+
+    fn handle_end(&mut self, call: CallId, peer: &str, reason: EndReason, missed: bool) -> Vec<Duty> {
+        if missed {
+            self.missed += 1;
+        }
+        let mut duties = vec![Duty::RefreshHistory];
+        if let Some(position) = self.waiting.iter().position(|ringing| ringing.call == call) {
+            self.waiting.remove(position);
+            self.notice = Some(Notice::info(format!("{peer} called while you were in a call.")));
+            return duties;
+        }
+        let Some(known) = self.known(call) else { return duties };
+        if reason == EndReason::Merged {
+            // It goes on under another id, with the media that it has.
+            known.phase = Phase::Connecting;
+            return duties;
+        }
+        known.phase = Phase::Over(sentence::ended(reason, peer).0);
+        duties.push(Duty::Release(call));
+        // Whoever rang meanwhile is next.
+        if !self.waiting.is_empty() {
+            let next = self.waiting.remove(0);
+            duties.extend(self.ring(next));
+        }
+        duties
+    }
+
+    fn known(&mut self, call: CallId) -> Option<&mut Call> {
+        self.call.as_mut().filter(|known| known.id == call)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use visavis_proto::{
+        ids::DeviceKey,
+        signal::call::Connected,
+        wire::control::{MediaState, PeerMessage},
+    };
+
+    use super::*;
+
+    const ME: CallId = CallId([1; 16]);
+    const THEIRS: CallId = CallId([2; 16]);
+    const DEVICE: DeviceKey = DeviceKey([7; 32]);
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::from_nanos(ms * 1_000_000)
+    }
+
+    fn incoming(call: CallId, caller: &str) -> Event {
+        Event::Call(CallEvent::Incoming { call, caller: caller.into(), account: None })
+    }
+
+    fn connected(call: CallId, resumed: bool) -> Event {
+        let (published, received) = (Vec::new(), Vec::new());
+        let peer = "bob".into();
+        Event::Call(CallEvent::Connected(Connected { call, peer, device: DEVICE, published, received, resumed }))
+    }
+
+    fn ended(call: CallId, reason: EndReason) -> Event {
+        Event::Call(CallEvent::Ended { call, peer: "bob".into(), reason, missed: reason == EndReason::Cancelled })
+    }
+
+    #[test]
+    fn a_call_that_rings_in_is_prepared_lives_and_ends_with_a_sentence() {
+        let mut state = State::default();
+        assert_eq!(state.handle(incoming(ME, "bob"), at(0)), [Duty::Prepare(ME)]);
+        assert_eq!(state.handle(connected(ME, false), at(10)), [Duty::WentLive]);
+        assert_eq!(state.call.as_ref().map(|call| call.phase.clone()), Some(Phase::Live(at(10))));
+        assert_eq!(state.handle(connected(ME, true), at(99)), [Duty::WentLive]);
+        assert_eq!(state.call.as_ref().map(|call| call.phase.clone()), Some(Phase::Live(at(10))), "it went on");
+        let duties = state.handle(ended(ME, EndReason::PeerHungUp), at(100));
+        assert_eq!(duties, [Duty::RefreshHistory, Duty::Release(ME)]);
+        assert_eq!(state.call.as_ref().map(|call| call.phase.clone()), Some(Phase::Over("bob hung up.".into())));
+        assert!(!state.in_call());
+    }
+
+    #[test]
+    fn two_who_call_each_other_keep_their_media_for_the_one_call() {
+        let call = Call::new(ME, "Bob".into(), Phase::RingingOut { devices: None });
+        let mut state = State { call: Some(call), ..State::default() };
+        assert_eq!(state.handle(incoming(THEIRS, "bob"), at(0)), []);
+        assert!(state.waiting.is_empty());
+        assert_eq!(state.handle(ended(ME, EndReason::Merged), at(1)), [Duty::RefreshHistory]);
+        assert_eq!(state.handle(connected(THEIRS, false), at(2)), [Duty::WentLive]);
+        assert_eq!(state.call.as_ref().map(|call| (call.id, call.is_live())), Some((THEIRS, true)));
+    }
+
+    #[test]
+    fn whoever_rings_during_a_call_is_next_or_was_missed() {
+        let mut state = State::default();
+        state.handle(incoming(ME, "bob"), at(0));
+        state.handle(connected(ME, false), at(1));
+        assert_eq!(state.handle(incoming(THEIRS, "carol"), at(2)), []);
+        assert_eq!(state.waiting.len(), 1);
+        let mut gave_up = state.clone();
+        gave_up.handle(ended(THEIRS, EndReason::Cancelled), at(3));
+        assert_eq!((gave_up.waiting.len(), gave_up.missed), (0, 1));
+        assert!(gave_up.notice.is_some() && gave_up.in_call());
+        let duties = state.handle(ended(ME, EndReason::HungUp), at(3));
+        assert_eq!(duties, [Duty::RefreshHistory, Duty::Release(ME), Duty::Prepare(THEIRS)]);
+        assert_eq!(state.call.as_ref().map(|call| call.peer.as_str()), Some("carol"));
+    }
+
+    #[test]
+    fn the_other_sides_switches_and_silences_are_shown() {
+        let mut state = State::default();
+        state.handle(incoming(ME, "bob"), at(0));
+        state.handle(connected(ME, false), at(1));
+        let message =
+            PeerMessage { body: Some(peer::Body::MediaState(MediaState { muted: true, camera_off: true })) };
+        state.handle(Event::Call(CallEvent::Peer { call: ME, device: DEVICE, message }), at(2));
+        state.handle(Event::Call(CallEvent::PeerSilent { call: ME, silent: true }), at(3));
+        state.handle(Event::Silent(true), at(4));
+        let call = state.call.expect("a call");
+        assert!(call.peer_muted && call.peer_camera_off && call.peer_silent && call.relay_silent);
+    }
+
+    #[test]
+    fn people_are_one_person_whatever_the_case_of_their_name() {
+        let mut state = State::default();
+        let person = |name: &str, online| Person { name: name.into(), online, ..Person::default() };
+        state.merge(People { people: vec![person("Bob", false), person("carol", true)], ..People::default() });
+        state.merge(People { people: vec![person("bob", true)], gone: vec!["Carol".into()], more: false });
+        let names: Vec<_> = state.people.values().map(|person| (person.name.as_str(), person.online)).collect();
+        assert_eq!(names, [("bob", true)]);
+    }
+}

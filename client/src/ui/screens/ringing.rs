@@ -1,0 +1,181 @@
+//! A call that rings, here or there, and one that is over.
+
+use std::time::Duration;
+
+use egui::{
+    Align, Align2, Color32, Key, Layout, Modifiers, RichText, Sense, Stroke, Ui, Vec2, WidgetInfo, WidgetType, vec2,
+};
+
+use super::{Outcome, Picture, Spot, View, people, pressed};
+use crate::{
+    app::{
+        Command,
+        state::{Call, Connection, Phase},
+    },
+    ui::{
+        icons::Icon,
+        local::Local,
+        theme,
+        widgets::{self, Kind},
+    },
+};
+
+/// Seconds for which keys do not take a call that has begun to ring: what is typed at that moment was meant for
+/// something else, and a camera must not go on by accident.
+const GUARD_S: f64 = 0.7;
+
+/// Between two drawings of the rings: motion enough for the eye, and little work while it rings.
+const PULSE: Duration = Duration::from_millis(50);
+
+const AVATAR: f32 = 132.0;
+
+pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, outcome: &mut Outcome) {
+    let palette = theme::palette(ui.style());
+    ui.painter().rect_filled(ui.max_rect(), 0, palette.back);
+    if call.going() && view.settings.window.self_view && view.own == Picture::Here {
+        own(ui, outcome);
+    }
+    let height = ui.available_height();
+    ui.add_space((height * 0.5 - 230.0).max(36.0));
+    ui.with_layout(Layout::top_down(Align::Center), |ui| {
+        ui.spacing_mut().item_spacing.y = 8.0;
+        let ringing = call.going();
+        person(ui, &call.peer, ringing);
+        ui.add_space(40.0);
+        let name = RichText::new(&call.peer).font(theme::strong(theme::TITLE));
+        ui.add(egui::Label::new(name).truncate());
+        let line = line(call);
+        ui.scope(|ui| {
+            ui.set_max_width((ui.available_width() - 2.0 * theme::EDGE).min(440.0));
+            ui.label(RichText::new(line).size(16.0).color(palette.weak));
+        });
+        ui.add_space(((height - ui.min_rect().height()) * 0.22).clamp(20.0, 84.0));
+        match &call.phase {
+            Phase::RingingIn => incoming(ui, local, outcome),
+            Phase::RingingOut { .. } => outgoing(ui, local, outcome),
+            _ => over(ui, view, call, local, outcome),
+        }
+    });
+    if view.state.notice.is_some() {
+        people::notice(ui, view, outcome);
+    }
+}
+
+fn line(call: &Call) -> String {
+    match &call.phase {
+        Phase::RingingIn => "is calling you".to_owned(),
+        Phase::RingingOut { devices: None } => "Calling …".to_owned(),
+        Phase::RingingOut { devices: Some(0) } => "Waiting for a device of theirs …".to_owned(),
+        Phase::RingingOut { devices: Some(1) } => "Ringing …".to_owned(),
+        Phase::RingingOut { devices: Some(devices) } => format!("Ringing on {devices} devices …"),
+        Phase::Over(sentence) => sentence.clone(),
+        Phase::Connecting | Phase::Live(_) => String::new(),
+    }
+}
+
+/// How one will be seen, where there is room for it.
+fn own(ui: &Ui, outcome: &mut Outcome) {
+    const SIZE: Vec2 = vec2(232.0, 130.0);
+    let room = ui.max_rect().shrink(20.0);
+    if room.width() < 3.0 * SIZE.x {
+        return;
+    }
+    let rect = Align2::RIGHT_BOTTOM.align_size_within_rect(SIZE, room);
+    let response = ui.interact(rect, ui.id().with("own"), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(WidgetType::Image, true, "Your own picture"));
+    outcome.layout.self_view = Some(Spot::reserve(ui, rect, 14.0));
+}
+
+/// The other person, with rings around them while it rings.
+fn person(ui: &mut Ui, name: &str, ringing: bool) {
+    const RINGS: u8 = 3;
+    const PERIOD_S: f64 = 2.4;
+    let (rect, _) = ui.allocate_exact_size(Vec2::splat(AVATAR), Sense::hover());
+    if ringing {
+        let now = ui.input(|input| input.time);
+        let color = theme::palette(ui.style()).accent_text;
+        for ring in 0..RINGS {
+            let phase = (now / PERIOD_S + f64::from(ring) / f64::from(RINGS)).fract() as f32;
+            let radius = AVATAR / 2.0 + 4.0 + phase * 34.0;
+            let stroke = Stroke::new(2.0, color.gamma_multiply((1.0 - phase) * 0.8));
+            ui.painter().circle_stroke(rect.center(), radius, stroke);
+        }
+        ui.request_repaint_after(PULSE);
+    }
+    widgets::paint_avatar(ui.painter(), rect.center(), AVATAR, name);
+}
+
+fn incoming(ui: &mut Ui, local: &Local, outcome: &mut Outcome) {
+    let now = ui.input(|input| input.time);
+    let awake = !asked(local) && local.rings.is_some_and(|(_, since)| now - since >= GUARD_S);
+    let [decline, voice, take] = buttons(
+        ui,
+        [
+            (Icon::HangUp, "Decline", "Decline (Esc)", Kind::End),
+            (Icon::CameraOff, "Accept without camera", "Accept without camera (Shift+Enter)", Kind::Call),
+            (Icon::Camera, "Accept", "Accept (Enter)", Kind::Call),
+        ],
+    );
+    let voice = voice || awake && pressed(ui, Modifiers::SHIFT, Key::Enter);
+    let take = take || awake && pressed(ui, Modifiers::NONE, Key::Enter);
+    if decline || awake && (pressed(ui, Modifiers::NONE, Key::Escape) || pressed(ui, Modifiers::COMMAND, Key::H)) {
+        outcome.push(Command::End);
+    } else if voice || take {
+        outcome.push(Command::Accept { camera: !voice });
+    }
+}
+
+fn outgoing(ui: &mut Ui, local: &Local, outcome: &mut Outcome) {
+    let [cancel] = buttons(ui, [(Icon::HangUp, "Cancel", "Cancel the call (Esc)", Kind::End)]);
+    let key = |modifiers, key| !asked(local) && pressed(ui, modifiers, key);
+    if cancel || key(Modifiers::NONE, Key::Escape) || key(Modifiers::COMMAND, Key::H) {
+        outcome.push(Command::End);
+    }
+}
+
+fn over(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, outcome: &mut Outcome) {
+    let online = view.state.connection == Connection::Online;
+    let [close, again] = buttons(
+        ui,
+        [
+            (Icon::Close, "Close", "Close (Esc)", Kind::Quiet),
+            // Not Enter: whoever is about to take a call that just ended must not call back.
+            (Icon::Phone, "Call again", "Call again (C)", Kind::Call),
+        ],
+    );
+    let key = |key| !asked(local) && pressed(ui, Modifiers::NONE, key);
+    if online && (again || key(Key::C)) {
+        outcome.push(Command::Call(call.peer.clone()));
+    } else if close || key(Key::Escape) {
+        outcome.push(Command::Dismiss);
+    }
+}
+
+/// Something lies over the screen, and the keys are its own.
+const fn asked(local: &Local) -> bool {
+    local.closing || local.keys
+}
+
+/// Large round buttons in a row, each with its name below. Answers which were clicked.
+fn buttons<const N: usize>(ui: &mut Ui, buttons: [(Icon, &str, &str, Kind); N]) -> [bool; N] {
+    const DIAMETER: f32 = 68.0;
+    let cell = ((ui.available_width() - 24.0) / N as f32).min(128.0);
+    let mut clicked = [false; N];
+    ui.allocate_ui_with_layout(vec2(cell * N as f32, 118.0), Layout::left_to_right(Align::Min), |ui| {
+        ui.spacing_mut().item_spacing = Vec2::ZERO;
+        for (index, (icon, name, tip, kind)) in buttons.into_iter().enumerate() {
+            ui.allocate_ui_with_layout(vec2(cell, 118.0), Layout::top_down(Align::Center), |ui| {
+                ui.set_width(cell);
+                ui.spacing_mut().item_spacing.y = 10.0;
+                clicked[index] = widgets::icon_button(ui, icon, name, tip, DIAMETER, kind).clicked();
+                let color: Color32 = theme::palette(ui.style()).weak;
+                ui.add(
+                    egui::Label::new(RichText::new(name).size(13.5).color(color))
+                        .selectable(false)
+                        .halign(Align::Center),
+                );
+            });
+        }
+    });
+    clicked
+}
