@@ -16,7 +16,7 @@ use visavis_codec::{Picture, mjpeg};
 const ROUNDS: usize = 301;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (width, height) = (1_280, 720);
+    let (width, height) = (1_280_usize, 720_usize);
     let mut picture = Picture::new(1_280, 720);
     let noise: Vec<u8> = (0..width * height * 4).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     for layout in [Layout::Yu12, Layout::Nv12, Layout::Yuyv, Layout::Grey, Layout::Rgb] {

@@ -17,8 +17,9 @@ pub async fn run() -> anyhow::Result<super::Outcome> {
     for camera in cameras {
         println!("{}\n    id: {}", camera.name, camera.id);
         for offer in &camera.offers {
-            let ((width, height), rate) = (offer.size, offer.interval.per_second());
-            println!("    {}: up to {width}x{height}, {rate:.4} pictures a second", offer.format);
+            let (width, height) = offer.size;
+            let rate = (offer.interval.per_second() * 100.0).round() / 100.0;
+            println!("    {}: up to {width}x{height}, {rate} pictures a second", offer.format);
         }
         if camera.offers.is_empty() {
             println!("    it does not say what it offers; another program may be using it");
