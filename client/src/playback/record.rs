@@ -16,7 +16,12 @@ use visavis_codec::{Picture, wav, y4m};
 use visavis_proto::time::Timestamp;
 
 use super::{PictureSink, Shown, SoundSink};
-use crate::{capture::sound::Block, chan::failures::Reporter, pipeline::send::BLOCK};
+use crate::{
+    capture::{sound::Block, video::Pool},
+    chan::failures::Reporter,
+    pipeline::send::BLOCK,
+    stats::Open,
+};
 
 /// Pictures on their way to the disk: half a second.
 const PICTURES: usize = 16;
@@ -75,9 +80,11 @@ pub fn video(path: &Path, frames_per_second: u32, reporter: Reporter) -> Result<
     let (table_path, table) = create_table(path)?;
     let (queue, receiver) = sync_channel(PICTURES);
     let files = VideoFiles { path: path.to_owned(), pictures, table_path, table };
-    let recording =
-        spawn("visavis-record-video", path, reporter, move || write_video(&receiver, frames_per_second, files))?;
-    Ok((Pictures { queue: Some(queue), dropped: 0 }, recording))
+    let pool = Pool::default();
+    let written = pool.clone();
+    let body = move || write_video(&receiver, frames_per_second, files, &written);
+    let recording = spawn("visavis-record-video", path, reporter, body)?;
+    Ok((Pictures { queue: Some(queue), pool, dropped: 0 }, recording))
 }
 
 /// Records sound to `path`, 48 kHz mono, and to `path` with `.csv` appended when it was heard: a line
@@ -102,13 +109,21 @@ pub fn sound(path: &Path, reporter: Reporter) -> Result<(Sound, Recording), Erro
 pub struct Pictures {
     /// Gone once the recording has ended.
     queue: Option<SyncSender<(Picture, Shown)>>,
+    /// Pictures that have been written.
+    pool: Pool,
     dropped: u64,
 }
 
 impl PictureSink for Pictures {
-    fn show(&mut self, picture: &Picture, about: Shown) {
-        if self.queue.is_some() {
-            self.dropped += offer(&mut self.queue, (picture.clone(), about));
+    fn show(&mut self, picture: Picture, about: Shown, record: Open) -> Picture {
+        record.shown(about.presented);
+        match offer(&mut self.queue, (picture, about)) {
+            Offered::Taken => self.pool.take(),
+            Offered::Full((picture, _)) => {
+                self.dropped += 1;
+                picture
+            }
+            Offered::Ended((picture, _)) => picture,
         }
     }
 }
@@ -131,7 +146,9 @@ pub struct Sound {
 
 impl SoundSink for Sound {
     fn play(&mut self, block: &Block, at: Timestamp) {
-        self.dropped += offer(&mut self.queue, (*block, at));
+        if let Offered::Full(_) = offer(&mut self.queue, (*block, at)) {
+            self.dropped += 1;
+        }
     }
 }
 
@@ -143,15 +160,23 @@ impl Drop for Sound {
     }
 }
 
-/// Offers an item to the disk's thread. Answers how many are missing because of it: 1 if the queue is full; 0 if the
-/// recording has ended, for which the disk is not too slow.
-fn offer<T>(queue: &mut Option<SyncSender<T>>, item: T) -> u64 {
-    match queue.as_ref().map(|queue| queue.try_send(item)) {
-        None | Some(Ok(())) => 0,
-        Some(Err(TrySendError::Full(_))) => 1,
-        Some(Err(TrySendError::Disconnected(_))) => {
+/// What became of an item that was offered to the disk's thread.
+enum Offered<T> {
+    Taken,
+    /// The disk is too slow.
+    Full(T),
+    /// The recording has ended, for which the disk is not too slow.
+    Ended(T),
+}
+
+fn offer<T>(queue: &mut Option<SyncSender<T>>, item: T) -> Offered<T> {
+    let Some(open) = queue else { return Offered::Ended(item) };
+    match open.try_send(item) {
+        Ok(()) => Offered::Taken,
+        Err(TrySendError::Full(item)) => Offered::Full(item),
+        Err(TrySendError::Disconnected(item)) => {
             *queue = None;
-            0
+            Offered::Ended(item)
         }
     }
 }
@@ -196,6 +221,7 @@ fn write_video(
     receiver: &Receiver<(Picture, Shown)>,
     frames_per_second: u32,
     files: VideoFiles,
+    pool: &Pool,
 ) -> Result<(), Error> {
     let VideoFiles { path, pictures, table_path, table } = files;
     let mut table = BufWriter::new(table);
@@ -216,6 +242,7 @@ fn write_video(
             writeln!(table, "{},{},{captured},{presented}", about.capture, about.frame)
                 .map_err(failed(&table_path))?;
         }
+        pool.put(picture);
     }
     table.flush().map_err(failed(&table_path))?;
     match writer {
@@ -256,7 +283,13 @@ mod tests {
     use visavis_codec::opus::FRAME_SAMPLES;
 
     use super::*;
-    use crate::chan::failures::failures;
+    use crate::{
+        chan::failures::failures,
+        stats::{
+            self,
+            record::{Fate, FrameRecord, Media, Side},
+        },
+    };
 
     #[test]
     fn a_table_beside_the_sound_says_when_it_begins_and_where_time_jumps() {
@@ -309,7 +342,9 @@ mod tests {
         let path = full_disk(folder.path(), "full.y4m");
         let (mut sink, recording) = video(&path, 30, reporter).expect("begins");
         let about = Shown { capture: 0, frame: 0, captured: at, presented: at };
-        sink.show(&Picture::new(640, 360), about);
+        let (stats, _records) = stats::channel();
+        let record = Open::new(FrameRecord::new(Side::Receiver, Media::Video, Fate::InFlight), &stats);
+        sink.show(Picture::new(640, 360), about, record);
         let said = told.next().await;
         assert!(said.contains("full.y4m") && said.contains("No space left"), "{said}");
         drop(sink);

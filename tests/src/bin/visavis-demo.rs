@@ -15,7 +15,7 @@ use visavis_tests::demo::{self, Plan};
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
 struct Arguments {
-    /// Open no windows. (There are none yet; this keeps its meaning when they come.)
+    /// Open no windows, although there is a display.
     #[arg(long)]
     headless: bool,
 
@@ -35,7 +35,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
 
-    /// Keep recordings and per-frame statistics of both sides in this folder.
+    /// Keep per-frame statistics of both sides in this folder, and recordings as well unless there are windows.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
 
@@ -57,6 +57,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let plan = Plan {
         seconds: arguments.seconds,
+        windows: !arguments.headless && has_display(),
         video: arguments.video,
         audio: arguments.audio,
         client_flags: arguments.client_flags,
@@ -94,6 +95,12 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         println!("The report is in {}.", path.display());
     }
     Ok(())
+}
+
+/// Whether windows can be opened.
+fn has_display() -> bool {
+    let set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !cfg!(target_os = "linux") || ["WAYLAND_DISPLAY", "DISPLAY"].iter().any(|name| set(&name))
 }
 
 fn unwritable(path: &Path) -> String {
