@@ -5,7 +5,7 @@
 //! capture thread: Seen::read ----put--> cell      +---- pool of used pictures <----+
 //! ```
 //!
-//! Depth 1, full-policy: the newer picture replaces the waiting one, whose record ends as [`Drop::Superseded`] and whose
+//! Depth 1, full-policy: the newer picture replaces the waiting one, whose record ends as [`Dropped::Superseded`] and whose
 //! memory goes back to the writer. No thread waits for another for longer than a move takes.
 
 use std::sync::{Arc, Mutex, PoisonError};
