@@ -68,7 +68,7 @@ pub async fn join(
     let device_name = request.device_name.clone().unwrap_or_else(host_name);
     ensure!(
         device_name.len() <= MAX_DEVICE_NAME_BYTES,
-        "the device's name is too long: take at most {MAX_DEVICE_NAME_BYTES} bytes"
+        "the device's name is too long: take at most {MAX_DEVICE_NAME_BYTES} bytes (--device-name)"
     );
     let device = match profile::inspect(folder)? {
         Place::Vacant => Arc::new(Key::generate()?),

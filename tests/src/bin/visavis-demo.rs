@@ -100,7 +100,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// Whether windows can be opened.
 fn has_display() -> bool {
     let set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    !cfg!(target_os = "linux") || ["WAYLAND_DISPLAY", "DISPLAY"].iter().any(|name| set(&name))
+    !cfg!(target_os = "linux") || ["WAYLAND_DISPLAY", "DISPLAY"].iter().any(set)
 }
 
 fn unwritable(path: &Path) -> String {
