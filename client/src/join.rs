@@ -69,7 +69,7 @@ pub async fn join(
     ensure!(
         valid_device_name(&device_name),
         "the device's name {device_name:?} cannot be used: take at most {MAX_DEVICE_NAME_BYTES} bytes without control \
-         characters"
+         characters (--device-name)"
     );
     let device = match profile::inspect(folder)? {
         Place::Vacant => Arc::new(Key::generate()?),

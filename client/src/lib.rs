@@ -1,4 +1,4 @@
-//! A Visavis client: headless library, and the commands on top of it.
+//! A Visavis client: headless library, and the commands and the window ([`ui`] over [`app`]) on top of it.
 //!
 //! ```text
 //! main thread: Client (commands in, events out)

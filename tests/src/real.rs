@@ -375,6 +375,18 @@ impl Person {
         Process::start(&self.name, &mut command)
     }
 
+    /// Opens the client's window on an X display, with these arguments.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start_window<S: AsRef<OsStr>>(&self, display: &str, arguments: &[S]) -> anyhow::Result<Process> {
+        let mut command = Command::new(binary("visavis")?);
+        command.args(arguments).arg("--profile").arg(&self.profile);
+        command.env("DISPLAY", display).env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
+        Process::start(&self.name, &mut command)
+    }
+
     /// Runs a command to its end.
     ///
     /// # Errors

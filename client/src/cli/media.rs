@@ -250,7 +250,8 @@ fn unwritable(path: &Path) -> String {
     format!("cannot write the report to {}: check that the folder exists, is writable and has room", path.display())
 }
 
-fn parse_size(text: &str) -> Result<(u32, u32), String> {
+/// A size such as 1280x720.
+pub fn parse_size(text: &str) -> Result<(u32, u32), String> {
     let wrong = || format!("{text:?} is not a size such as 1280x720, from 16x16 to 1920x1080");
     let (width, height) = text.split_once('x').ok_or_else(wrong)?;
     let size = (width.parse().map_err(|_| wrong())?, height.parse().map_err(|_| wrong())?);

@@ -17,7 +17,12 @@ use visavis_codec::{Picture, wav, y4m};
 use visavis_proto::time::Timestamp;
 
 use super::{PictureSink, Shown, SoundSink, output};
-use crate::{capture::sound::Block, chan::failures::Reporter, pipeline::send::BLOCK};
+use crate::{
+    capture::{sound::Block, video::Pool},
+    chan::failures::Reporter,
+    pipeline::send::BLOCK,
+    stats::Open,
+};
 
 /// Pictures on their way to the disk: half a second.
 const PICTURES: usize = 16;
@@ -80,9 +85,11 @@ impl Recording {
 /// [`Error::Begin`] if the system gives no thread.
 pub fn video(path: &Path, reporter: Reporter) -> Result<(Pictures, Recording), Error> {
     let (queue, receiver) = sync_channel(PICTURES);
-    let recording =
-        spawn("visavis-record-video", path, reporter, move |path, live| write_video(path, &receiver, live))?;
-    Ok((Pictures { queue: Some(queue), dropped: 0 }, recording))
+    let pool = Pool::default();
+    let written = pool.clone();
+    let body = move |path: &Path, live: &Receiver<bool>| write_video(path, &receiver, live, &written);
+    let recording = spawn("visavis-record-video", path, reporter, body)?;
+    Ok((Pictures { queue: Some(queue), pool, dropped: 0 }, recording))
 }
 
 /// Records sound to `path`, 48 kHz mono, and to `path` with `.csv` appended when it was heard: a line
@@ -111,13 +118,21 @@ pub fn table(recording: &Path) -> PathBuf {
 pub struct Pictures {
     /// Gone once the recording has ended.
     queue: Option<SyncSender<(Picture, Shown)>>,
+    /// Pictures that have been written.
+    pool: Pool,
     dropped: u64,
 }
 
 impl PictureSink for Pictures {
-    fn show(&mut self, picture: &Picture, about: Shown) {
-        if self.queue.is_some() {
-            self.dropped += offer(&mut self.queue, (picture.clone(), about));
+    fn show(&mut self, picture: Picture, about: Shown, record: Open) -> Picture {
+        record.shown(about.presented);
+        match offer(&mut self.queue, (picture, about)) {
+            Offered::Taken => self.pool.take(),
+            Offered::Full((picture, _)) => {
+                self.dropped += 1;
+                picture
+            }
+            Offered::Ended((picture, _)) => picture,
         }
     }
 }
@@ -140,7 +155,9 @@ pub struct Sound {
 
 impl SoundSink for Sound {
     fn play(&mut self, block: &Block, at: Timestamp) {
-        self.dropped += offer(&mut self.queue, (*block, at));
+        if let Offered::Full(_) = offer(&mut self.queue, (*block, at)) {
+            self.dropped += 1;
+        }
     }
 }
 
@@ -152,15 +169,23 @@ impl Drop for Sound {
     }
 }
 
-/// Offers an item to the disk's thread. Answers how many are missing because of it: 1 if the queue is full; 0 if the
-/// recording has ended, for which the disk is not too slow.
-fn offer<T>(queue: &mut Option<SyncSender<T>>, item: T) -> u64 {
-    match queue.as_ref().map(|queue| queue.try_send(item)) {
-        None | Some(Ok(())) => 0,
-        Some(Err(TrySendError::Full(_))) => 1,
-        Some(Err(TrySendError::Disconnected(_))) => {
+/// What became of an item that was offered to the disk's thread.
+enum Offered<T> {
+    Taken,
+    /// The disk is too slow.
+    Full(T),
+    /// The recording has ended, for which the disk is not too slow.
+    Ended(T),
+}
+
+fn offer<T>(queue: &mut Option<SyncSender<T>>, item: T) -> Offered<T> {
+    let Some(open) = queue else { return Offered::Ended(item) };
+    match open.try_send(item) {
+        Ok(()) => Offered::Taken,
+        Err(TrySendError::Full(item)) => Offered::Full(item),
+        Err(TrySendError::Disconnected(item)) => {
             *queue = None;
-            0
+            Offered::Ended(item)
         }
     }
 }
@@ -221,7 +246,12 @@ impl Pieces {
     }
 }
 
-fn write_video(path: &Path, receiver: &Receiver<(Picture, Shown)>, live: &Receiver<bool>) -> Result<(), Error> {
+fn write_video(
+    path: &Path,
+    receiver: &Receiver<(Picture, Shown)>,
+    live: &Receiver<bool>,
+    pool: &Pool,
+) -> Result<(), Error> {
     let mut video: Option<Video> = None;
     while let Ok((picture, about)) = receiver.recv() {
         let video = match &mut video {
@@ -229,6 +259,7 @@ fn write_video(path: &Path, receiver: &Receiver<(Picture, Shown)>, live: &Receiv
             None => video.insert(Video::begin(path)?),
         };
         video.append(&picture, about)?;
+        pool.put(picture);
     }
     match video {
         Some(mut video) => video.tell_rate(),
@@ -392,7 +423,13 @@ mod tests {
     use visavis_codec::opus::FRAME_SAMPLES;
 
     use super::*;
-    use crate::chan::failures::failures;
+    use crate::{
+        chan::failures::failures,
+        stats::{
+            self,
+            record::{Fate, FrameRecord, Media, Side},
+        },
+    };
 
     #[test]
     fn a_table_beside_the_sound_says_when_it_begins_and_where_time_jumps() {
@@ -436,14 +473,14 @@ mod tests {
     fn the_rate_in_the_header_is_that_of_the_pictures() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("seen.y4m");
+        let (stats, _records) = stats::channel();
         for (interval_us, rate) in [(40_000, (25, 1)), (33_367, (30_000, 1_001)), (70_000, (14_286, 1_000))] {
             let (mut sink, recording) = video(&path, failures().0).expect("begins");
             for number in 0..10 {
                 let captured = Timestamp::from_micros(1_000_000 + u64::from(number) * interval_us);
-                sink.show(
-                    &Picture::new(16, 16),
-                    Shown { capture: number, frame: number, captured, presented: captured },
-                );
+                let about = Shown { capture: number, frame: number, captured, presented: captured };
+                let record = FrameRecord::new(Side::Receiver, Media::Video, Fate::InFlight);
+                sink.show(Picture::new(16, 16), about, Open::new(record, &stats));
             }
             drop(sink);
             recording.finish(true).expect("written");
@@ -486,7 +523,9 @@ mod tests {
         let path = full_disk(folder.path(), "full.y4m");
         let (mut sink, recording) = video(&path, reporter).expect("begins");
         let about = Shown { capture: 0, frame: 0, captured: at, presented: at };
-        sink.show(&Picture::new(640, 360), about);
+        let (stats, _records) = stats::channel();
+        let record = Open::new(FrameRecord::new(Side::Receiver, Media::Video, Fate::InFlight), &stats);
+        sink.show(Picture::new(640, 360), about, record);
         let said = told.next().await;
         assert!(said.contains("full.y4m") && said.contains("No space left"), "{said}");
         drop(sink);

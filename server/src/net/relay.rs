@@ -117,12 +117,19 @@ pub(super) struct Shared {
     pub guesses: Mutex<Guesses>,
     hub: Mutex<Hub>,
     random: Mutex<StdRng>,
-    notes: Mutex<Option<mpsc::Sender<Note>>>,
+    notes: Mutex<Option<mpsc::Sender<Entry>>>,
     /// Held by whoever writes people or reads all of them, so that an old reading never undoes a new writing.
     people: tokio::sync::Mutex<()>,
     next_session: AtomicU64,
     rearm: Notify,
     strangers: Places,
+}
+
+/// What the writer of the history is given, in this order.
+enum Entry {
+    Note(Note),
+    /// All before it is written: somebody wants to read.
+    Mark(oneshot::Sender<()>),
 }
 
 type Places = Arc<Mutex<Strangers<oneshot::Sender<CloseCode>>>>;
@@ -354,9 +361,21 @@ impl Shared {
 
     fn note(&self, note: Note) {
         let sender = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if sender.is_none_or(|sender| sender.try_send(note).is_err()) {
+        if sender.is_none_or(|sender| sender.try_send(Entry::Note(note)).is_err()) {
             self.stats.notes_lost.add(1);
             error!("the store is too slow: an entry of the history is lost");
+        }
+    }
+
+    /// Waits until all that was noted is in the store: whoever hears that a call has ended finds it in the history.
+    pub async fn noted(&self) {
+        let sender = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (mark, written) = oneshot::channel();
+        if let Some(sender) = sender
+            && sender.send(Entry::Mark(mark)).await.is_ok()
+        {
+            // A writer that is gone has written what it will.
+            let _ = written.await;
         }
     }
 
@@ -446,8 +465,16 @@ async fn keep_counting(shared: Arc<Shared>) {
 }
 
 /// History is written behind everybody's back.
-async fn keep_notes(shared: Arc<Shared>, mut noted: mpsc::Receiver<Note>) {
-    while let Some(note) = noted.recv().await {
+async fn keep_notes(shared: Arc<Shared>, mut noted: mpsc::Receiver<Entry>) {
+    while let Some(entry) = noted.recv().await {
+        let note = match entry {
+            Entry::Note(note) => note,
+            Entry::Mark(mark) => {
+                // Whoever asked may have left.
+                let _ = mark.send(());
+                continue;
+            }
+        };
         if let Err(error) = shared.store.note(note).await {
             shared.stats.notes_lost.add(1);
             error!(%error, "an entry of the history is lost");

@@ -18,7 +18,7 @@ use visavis_tests::demo::{self, Plan};
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
 struct Arguments {
-    /// Open no windows. (There are none yet; this keeps its meaning when they come.)
+    /// Open no windows, although there is a display.
     #[arg(long)]
     headless: bool,
 
@@ -38,7 +38,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
 
-    /// Keep recordings and per-frame statistics of both sides in this folder.
+    /// Keep per-frame statistics of both sides in this folder, and recordings as well unless there are windows.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
 
@@ -60,6 +60,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let plan = Plan {
         seconds: arguments.seconds,
+        windows: !arguments.headless && has_display(),
         video: arguments.video,
         audio: arguments.audio,
         client_flags: arguments.client_flags,
@@ -110,6 +111,12 @@ fn check(plan: &Plan, report: Option<&Path>) -> anyhow::Result<()> {
     let inputs = [named("--video", plan.video.as_deref()), named("--audio", plan.audio.as_deref())];
     let inputs: Vec<Named> = inputs.into_iter().flatten().collect();
     Ok(output::check(&inputs, named("--report", report).as_slice())?)
+}
+
+/// Whether windows can be opened.
+fn has_display() -> bool {
+    let set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !cfg!(target_os = "linux") || ["WAYLAND_DISPLAY", "DISPLAY"].iter().any(set)
 }
 
 fn unwritable(path: &Path) -> String {

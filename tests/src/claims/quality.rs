@@ -79,6 +79,7 @@ pub fn run(plan: &Plan, folder: &Path, mut tell: impl FnMut(&str)) -> anyhow::Re
         audio: Some(plan.audio.clone()),
         client_flags: vec![format!("--video-rate={}", plan.kbps), format!("--fps={FRAMES_PER_SECOND}")],
         keep: Some(kept.clone()),
+        windows: false,
     };
     let report = demo::run(&call, folder, &mut tell, |_| {})?.report;
     let mut sides = Vec::new();

@@ -20,6 +20,7 @@ use visavis::{
         send::{EncodedPicture, Encoder},
     },
     playback::{PictureSink, Shown},
+    stats::Open,
 };
 use visavis_codec::{
     Picture,
@@ -237,8 +238,9 @@ impl ModelEye {
 }
 
 impl PictureSink for ModelEye {
-    fn show(&mut self, picture: &Picture, about: Shown) {
-        let capture = read_number(picture);
+    fn show(&mut self, picture: Picture, about: Shown, record: Open) -> Picture {
+        record.shown(about.presented);
+        let capture = read_number(&picture);
         if capture != about.capture {
             self.proof.offence(format!("picture {capture} shown as {}", about.capture));
         }
@@ -247,6 +249,7 @@ impl PictureSink for ModelEye {
         }
         self.last = Some(capture);
         self.proof.lock().shown += 1;
+        picture
     }
 }
 

@@ -15,7 +15,7 @@ use crate::process::{is_on_path, output, run, say};
 pub enum Purpose {
     /// Compiling the programs.
     Build,
-    /// Preparing and judging pictures and sound in the tests.
+    /// Preparing and judging pictures and sound in the tests, and opening windows in them.
     Checks,
 }
 
@@ -68,6 +68,42 @@ const PACKAGES: &[Package] = &[
         why: "holds the library that compares sound",
     },
     Package { name: "espeak-ng", programs: &["espeak-ng"], purpose: Purpose::Checks, why: "speaks, for sound tests" },
+    Package {
+        name: "xvfb",
+        programs: &["Xvfb"],
+        purpose: Purpose::Checks,
+        why: "a screen that nobody sees, for the window's tests",
+    },
+    Package {
+        name: "xdotool",
+        programs: &["xdotool"],
+        purpose: Purpose::Checks,
+        why: "types into windows under test",
+    },
+    Package {
+        name: "mesa-vulkan-drivers",
+        programs: &[],
+        purpose: Purpose::Checks,
+        why: "draws the window on machines without a GPU",
+    },
+    Package {
+        name: "libxkbcommon-x11-0",
+        programs: &[],
+        purpose: Purpose::Checks,
+        why: "tells a window under X11 what the keys mean; every desktop has it",
+    },
+    Package {
+        name: "libxcursor1",
+        programs: &[],
+        purpose: Purpose::Checks,
+        why: "gives a window under X11 its pointer; every desktop has it",
+    },
+    Package {
+        name: "libx11-xcb1",
+        programs: &[],
+        purpose: Purpose::Checks,
+        why: "joins a window under X11 to the screen; every desktop has it",
+    },
 ];
 
 /// Sees to it that the packages for these purposes are installed, as far as that is possible here.
@@ -224,7 +260,7 @@ mod tests {
         let has_compiler = |program: &str| ["cc", "c++", "make"].contains(&program);
         let only_libraries = |name: &str| {
             assert!(name.starts_with("lib"), "dpkg is only asked about packages without programs");
-            name != "libclang-dev"
+            !["libclang-dev", "libxkbcommon-x11-0", "libx11-xcb1"].contains(&name)
         };
         assert_eq!(
             names(&missing(&[Purpose::Build], &has_compiler, &only_libraries)),
@@ -232,7 +268,16 @@ mod tests {
         );
         assert_eq!(
             names(&missing(&[Purpose::Checks], &has_compiler, &only_libraries)),
-            ["ffmpeg", "python3-venv", "espeak-ng"]
+            [
+                "ffmpeg",
+                "python3-venv",
+                "espeak-ng",
+                "xvfb",
+                "xdotool",
+                "mesa-vulkan-drivers",
+                "libxkbcommon-x11-0",
+                "libx11-xcb1"
+            ]
         );
         assert!(missing(&[Purpose::Build, Purpose::Checks], &|_| true, &|_| true).is_empty());
     }
