@@ -21,9 +21,9 @@ use visavis_proto::{
 
 use crate::stats::record::{Counter, Drop, Fate, FrameRecord, Media, Side};
 
-/// Most records of lost frames at once: forty seconds of sound. Whoever numbers frames may leave out four billion of them
-/// with one packet; beyond this many, frames are counted and not told one by one.
-const LOST_RECORDS: u32 = 4_096;
+/// Most records of lost frames at once: ten seconds of sound, and half of what may wait for the collector. Whoever numbers
+/// frames may leave out four billion of them with one packet; beyond this many, frames are counted and not told one by one.
+const LOST_RECORDS: u32 = 1_024;
 
 /// A stream's frames are at least this far apart; so many more records of lost ones there may be with time.
 const FRAME_INTERVAL: Duration = Duration::from_millis(5);

@@ -448,7 +448,10 @@ async fn keep_counting(shared: Arc<Shared>) {
 /// History is written behind everybody's back.
 async fn keep_notes(shared: Arc<Shared>, mut noted: mpsc::Receiver<Note>) {
     while let Some(note) = noted.recv().await {
-        if let Err(error) = shared.store.note(note).await {
+        let entry = !matches!(note, Note::Running(_));
+        if let Err(error) = shared.store.note(note).await
+            && entry
+        {
             shared.stats.notes_lost.add(1);
             error!(%error, "an entry of the history is lost");
         }
