@@ -21,9 +21,9 @@ use visavis_proto::{
 
 use crate::stats::record::{Counter, Drop, Fate, FrameRecord, Media, Side};
 
-/// Most records of lost frames at once: forty seconds of sound. Whoever numbers frames may leave out four billion of them
-/// with one packet; beyond this many, frames are counted and not told one by one.
-const LOST_RECORDS: u32 = 4_096;
+/// Most records of lost frames at once: ten seconds of sound, and half of what may wait for the collector. Whoever numbers
+/// frames may leave out four billion of them with one packet; beyond this many, frames are counted and not told one by one.
+const LOST_RECORDS: u32 = 1_024;
 
 /// A stream's frames are at least this far apart; so many more records of lost ones there may be with time.
 const FRAME_INTERVAL: Duration = Duration::from_millis(5);
@@ -261,13 +261,13 @@ mod tests {
         }
     }
 
-    /// The first packet of frame `number` comes.
-    fn first_of(downlink: &mut Downlink, number: u32, now: Timestamp) {
-        let frame = FrameHeader { number: FrameNumber(number), ..frame(1_500) };
+    /// The first packet of a picture of `bytes` bytes comes.
+    fn come(downlink: &mut Downlink, (stream, sequence): (u32, u32), number: u32, bytes: u32, now: Timestamp) {
+        let frame = FrameHeader { number: FrameNumber(number), ..frame(bytes) };
         let payload = vec![0; frame.slice_range(0).expect("two packets").len()];
         let hop = HopHeader {
-            stream: StreamId(7),
-            sequence: number,
+            stream: StreamId(stream),
+            sequence,
             index: 0,
             retransmission: false,
             dropped: None,
@@ -290,11 +290,11 @@ mod tests {
                 .collect();
             (numbers.len() as u32, numbers.last().copied())
         };
-        first_of(&mut downlink, 0, Timestamp::ZERO);
-        first_of(&mut downlink, 4_000_000_000, Timestamp::ZERO);
+        come(&mut downlink, (7, 0), 0, 1_500, Timestamp::ZERO);
+        come(&mut downlink, (7, 1), 4_000_000_000, 1_500, Timestamp::ZERO);
         let (first, last) = told(&mut downlink);
         assert!(first <= LOST_RECORDS && last.is_some_and(|last| last > 3_999_000_000), "{first}, {last:?}");
-        first_of(&mut downlink, 4_100_000_000, Timestamp::ZERO + FRAME_INTERVAL * 3);
+        come(&mut downlink, (7, 2), 4_100_000_000, 1_500, Timestamp::ZERO + FRAME_INTERVAL * 3);
         assert!(told(&mut downlink).0 <= LOST_RECORDS - first + 3, "and not again until there can have been more");
         let untold = downlink.take_counts()[4];
         assert!(untold.0 == Counter::UntoldLosses && untold.1 > 4_099_000_000, "{untold:?}");
@@ -304,25 +304,8 @@ mod tests {
     #[test]
     fn packets_that_tell_of_trouble_are_counted_once_and_then_anew() {
         let mut downlink = Downlink::new([(StreamId(7), 1, StreamKind::Camera)]);
-        let clocks = ClockSync::new();
-        let mut sequence = 0;
-        let mut come = |downlink: &mut Downlink, stream, bytes| {
-            let frame = frame(bytes);
-            let payload = vec![0; frame.slice_range(0).expect("two packets").len()];
-            let hop = HopHeader {
-                stream: StreamId(stream),
-                sequence,
-                index: 0,
-                retransmission: false,
-                dropped: None,
-                sent_after_us: 0,
-                relayed: None,
-            };
-            sequence += 1;
-            downlink.handle_packet(&Packet { hop, frame, payload: &payload }, &clocks, Timestamp::ZERO);
-        };
-        for (stream, bytes) in [(7, 1_500), (7, 1_500), (8, 1_500), (7, 1_502), (8, 1_500)] {
-            come(&mut downlink, stream, bytes);
+        for (sequence, (stream, bytes)) in (0..).zip([(7, 1_500), (7, 1_500), (8, 1_500), (7, 1_502), (8, 1_500)]) {
+            come(&mut downlink, (stream, sequence), 0, bytes, Timestamp::ZERO);
         }
         let counts = |unknown, refused, duplicate| {
             [
@@ -334,7 +317,7 @@ mod tests {
             ]
         };
         assert_eq!(downlink.take_counts(), counts(2, 1, 1));
-        come(&mut downlink, 8, 1_500);
+        come(&mut downlink, (8, 5), 0, 1_500, Timestamp::ZERO);
         assert_eq!(downlink.take_counts(), counts(1, 0, 0));
     }
 }

@@ -275,8 +275,8 @@ struct Video {
     table: Pieces,
     /// From the first picture on.
     writer: Option<y4m::Writer<File>>,
-    /// How many pictures were written, and when the first and the last of them were captured.
-    written: Option<(u32, Timestamp, Timestamp)>,
+    /// The first and the last picture that were written: their numbers among the captured ones, and when that was.
+    written: Option<[(u32, Timestamp); 2]>,
 }
 
 impl Video {
@@ -318,15 +318,17 @@ impl Video {
         }
         let (captured, presented) = (about.captured.as_nanos(), about.presented.as_nanos());
         self.table.write(&format!("{},{},{captured},{presented}\n", about.capture, about.frame))?;
-        let (count, first, _) = self.written.unwrap_or((0, about.captured, about.captured));
-        self.written = Some((count + 1, first, about.captured));
+        let last = (about.capture, about.captured);
+        let [first, _] = self.written.unwrap_or([last; 2]);
+        self.written = Some([first, last]);
         Ok(())
     }
 
     /// Puts the rate into the header, which is known now. That needs no room: the header is as long as it was.
     fn tell_rate(&mut self) -> Result<(), Error> {
-        let (Some(writer), Some((count, first, last))) = (&mut self.writer, self.written) else { return Ok(()) };
-        let Some(rate) = rate(count - 1, last.since(first)) else { return Ok(()) };
+        let (Some(writer), Some([first, last])) = (&mut self.writer, self.written) else { return Ok(()) };
+        // Pictures that are missing here were captured all the same: without them the rate would be that of no clip.
+        let Some(rate) = rate(last.0.saturating_sub(first.0), last.1.since(first.1)) else { return Ok(()) };
         writer.set_rate(rate).map_err(|error| self.pictures.failed(error))
     }
 }

@@ -475,7 +475,10 @@ async fn keep_notes(shared: Arc<Shared>, mut noted: mpsc::Receiver<Entry>) {
                 continue;
             }
         };
-        if let Err(error) = shared.store.note(note).await {
+        let lasting = !matches!(note, Note::Running(_));
+        if let Err(error) = shared.store.note(note).await
+            && lasting
+        {
             shared.stats.notes_lost.add(1);
             error!(%error, "an entry of the history is lost");
         }

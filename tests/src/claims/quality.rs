@@ -216,7 +216,9 @@ fn ssim(plan: &Plan, captures: &[u32], recorded: &Path) -> anyhow::Result<Vec<f6
         .context("ffmpeg is needed for this: cargo xtask setup installs it")?;
     let input = ffmpeg.stdin.take().context("ffmpeg has no input")?;
     let reader = y4m::Reader::new(BufReader::new(File::open(&plan.video)?))?;
-    let header = y4m::Header { rate: (FRAMES_PER_SECOND, 1), ..reader.header() };
+    // ffmpeg matches by time, so both have to say the same rate: the recording says what was measured.
+    let rate = y4m::Reader::new(BufReader::new(File::open(recorded)?))?.header().rate;
+    let header = y4m::Header { rate, ..reader.header() };
     let mut writer = y4m::Writer::new(BufWriter::new(input), header)?;
     replay(plan, captures, |_, picture| Ok(writer.write(picture)?))?;
     drop(writer.finish()?);
