@@ -43,21 +43,30 @@ pub struct Options {
 pub struct Camera {
     /// Where they come from.
     pub source: Box<dyn video::Source>,
-    /// How many a second.
-    pub frames_per_second: f64,
     /// What encodes them.
     pub encoder: Box<dyn Encoder>,
+    /// What else sees them, at no cost if nothing does.
+    pub preview: Option<video::Preview>,
 }
 
 impl Camera {
-    /// A source with an H.264 encoder of its size.
+    /// A file or a scene at a steady rate, with an H.264 encoder.
     ///
     /// # Errors
     ///
     /// If openh264 refuses the size.
-    pub fn h264(source: Box<dyn video::Source>, frames_per_second: f64, rate: Bitrate) -> Result<Self, Error> {
+    pub fn h264(reel: Box<dyn video::Reel>, frames_per_second: f64, rate: Bitrate) -> Result<Self, Error> {
+        Self::h264_of(Box::new(video::Paced { reel, frames_per_second }), frames_per_second, rate)
+    }
+
+    /// A source with an H.264 encoder, which follows the size of its pictures; their rate need not be known well.
+    ///
+    /// # Errors
+    ///
+    /// If openh264 refuses the size that is expected.
+    pub fn h264_of(source: Box<dyn video::Source>, frames_per_second: f64, rate: Bitrate) -> Result<Self, Error> {
         let encoder = Box::new(send::H264::new(source.size(), frames_per_second, rate)?);
-        Ok(Self { source, frames_per_second, encoder })
+        Ok(Self { source, encoder, preview: None })
     }
 }
 
@@ -111,7 +120,7 @@ pub fn wire(options: Options, clock: Clock, stats: &stats::Sender) -> Result<(Ve
     let mut parts = Vec::new();
     let mut add = |name, urgency, sends, run| parts.push(Part { name, urgency, sends, run });
 
-    if let Some(Camera { source, frames_per_second, encoder }) = options.camera {
+    if let Some(Camera { source, encoder, preview }) = options.camera {
         let (writer, cell) = latest();
         let pool = video::Pool::default();
         let encode = send::PictureStage {
@@ -122,8 +131,8 @@ pub fn wire(options: Options, clock: Clock, stats: &stats::Sender) -> Result<(Ve
             clock,
             queue: encoded_pictures,
         };
-        let capture = video::run(source, frames_per_second, clock, pool, writer, control.clone(), stats.clone());
-        add("visavis-capture", Urgency::Usual, true, Box::pin(capture) as _);
+        let outlet = video::Outlet::new(writer, pool, clock, control.clone(), stats.clone(), preview);
+        add("visavis-capture", Urgency::Usual, true, source.run(outlet));
         add("visavis-encode", Urgency::Usual, true, Box::pin(send::encode_pictures(encode)) as _);
     }
     if let Some(Microphone { source, rate }) = options.microphone {

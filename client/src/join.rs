@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use visavis_proto::{
     ids::AccountKey,
     wire::{
-        control::{MAX_DEVICE_NAME_BYTES, fold_name, valid_name},
+        control::{MAX_DEVICE_NAME_BYTES, fold_name, valid_device_name, valid_name},
         link::Link,
     },
 };
@@ -62,13 +62,14 @@ pub async fn join(
     ensure!(
         valid_name(&request.name),
         "the name {:?} cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are \
-         allowed. Choose another",
+         allowed, with a letter or digit first. Choose another",
         request.name
     );
     let device_name = request.device_name.clone().unwrap_or_else(host_name);
     ensure!(
-        device_name.len() <= MAX_DEVICE_NAME_BYTES,
-        "the device's name is too long: take at most {MAX_DEVICE_NAME_BYTES} bytes"
+        valid_device_name(&device_name),
+        "the device's name {device_name:?} cannot be used: take at most {MAX_DEVICE_NAME_BYTES} bytes without control \
+         characters (--device-name)"
     );
     let device = match profile::inspect(folder)? {
         Place::Vacant => Arc::new(Key::generate()?),
@@ -177,7 +178,7 @@ fn taken(folder: &Path, profile: Profile) -> anyhow::Error {
 
 fn host_name() -> String {
     let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let name = name.trim();
+    let name: String = name.trim().chars().filter(|c| !c.is_control()).collect();
     // The longest beginning of at most 32 bytes.
     let end = (0..=name.len().min(32)).rev().find(|&end| name.is_char_boundary(end)).unwrap_or(0);
     if end == 0 { "device".to_owned() } else { name[..end].to_owned() }

@@ -1,4 +1,4 @@
-//! A Visavis client: headless library, and the commands on top of it.
+//! A Visavis client: headless library, and the commands and the window ([`ui`] over [`app`]) on top of it.
 //!
 //! ```text
 //! main thread: Client (commands in, events out)
@@ -29,6 +29,8 @@ pub mod sound;
 pub mod stats;
 pub mod thread;
 pub mod ui;
+#[cfg(target_os = "linux")]
+pub mod worker;
 
 /// Name and version, as told to the relay.
 pub const AGENT: &str = concat!("visavis/", env!("CARGO_PKG_VERSION"));

@@ -45,7 +45,8 @@ pub fn ended(reason: EndReason, peer: &str) -> (String, Outcome) {
         EndReason::Yourself => ("You cannot call yourself.".to_owned(), not_taken),
         EndReason::AlreadyInCall => ("You are in a call already: hang it up first.".to_owned(), not_taken),
         EndReason::RelayLost => (
-            "The call was lost with the connection to the relay: check your network, and call again.".to_owned(),
+            "The call was lost: the relay, or the connection to it, failed. Call again once you are connected."
+                .to_owned(),
             lost,
         ),
         EndReason::Revoked => (

@@ -19,8 +19,11 @@
 pub mod color;
 pub mod h264;
 pub mod measure;
+pub mod mjpeg;
 pub mod opus;
 pub mod picture;
+pub mod raw;
+pub mod scale;
 pub mod scene;
 pub mod stretch;
 pub mod wav;

@@ -272,7 +272,7 @@ impl Writer<BufWriter<File>> {
 }
 
 impl<W: Write + Seek> Writer<W> {
-    /// Writes the header. Give it something buffered that is empty.
+    /// Writes the header. Give it something that is empty.
     ///
     /// # Errors
     ///
@@ -282,15 +282,14 @@ impl<W: Write + Seek> Writer<W> {
         Ok(Self { target, data_bytes: 0, finished: false })
     }
 
-    /// Appends samples.
+    /// Appends samples, in one piece. What could not be written does not count for the header.
     ///
     /// # Errors
     ///
     /// [`Error::Io`].
     pub fn write(&mut self, samples: &[i16]) -> Result<(), Error> {
-        for sample in samples {
-            self.target.write_all(&sample.to_le_bytes())?;
-        }
+        let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        self.target.write_all(&bytes)?;
         self.data_bytes += samples.len() as u64 * 2;
         Ok(())
     }

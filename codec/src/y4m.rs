@@ -84,15 +84,15 @@ pub struct Header {
     pub width: u32,
     /// Height in luma samples, any parity.
     pub height: u32,
-    /// Frames per second as a fraction.
+    /// Frames per second as a fraction, 1/10 to 1000; 0/0 if the file does not know it.
     pub rate: (u32, u32),
 }
 
 impl Header {
-    /// Frames per second.
+    /// Frames per second; `None` if the file does not know it.
     #[must_use]
-    pub fn frames_per_second(&self) -> f64 {
-        f64::from(self.rate.0) / f64::from(self.rate.1)
+    pub fn frames_per_second(&self) -> Option<f64> {
+        (self.rate.1 > 0).then(|| f64::from(self.rate.0) / f64::from(self.rate.1))
     }
 }
 
@@ -223,8 +223,9 @@ fn parse_header(line: &[u8]) -> Result<Header, Error> {
 fn parse_rate(value: &str) -> Option<(u32, u32)> {
     let (numerator, denominator) = value.split_once(':')?;
     let rate = (numerator.parse::<u32>().ok()?, denominator.parse::<u32>().ok()?);
-    let per_second = f64::from(rate.0) / f64::from(rate.1);
-    (rate.1 > 0 && (0.1..=1000.0).contains(&per_second)).then_some(rate)
+    let known = rate.1 > 0 && (0.1..=1000.0).contains(&(f64::from(rate.0) / f64::from(rate.1)));
+    // 0:0 is how a file says that it does not know.
+    (known || rate == (0, 0)).then_some(rate)
 }
 
 fn frame_bytes(header: Header) -> u64 {
@@ -240,14 +241,13 @@ pub struct Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes the header. Give it something buffered.
+    /// Writes the header. Each plane is then written in one piece.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] when writing fails.
     pub fn new(mut target: W, header: Header) -> Result<Self, Error> {
-        let Header { width, height, rate } = header;
-        writeln!(target, "YUV4MPEG2 W{width} H{height} F{}:{} Ip A1:1 C420jpeg", rate.0, rate.1)?;
+        target.write_all(header_line(header).as_bytes())?;
         Ok(Self { target, header })
     }
 
@@ -277,6 +277,32 @@ impl<W: Write> Writer<W> {
         self.target.flush()?;
         Ok(self.target)
     }
+}
+
+impl<W: Write + Seek> Writer<W> {
+    /// Changes the rate in the header, for recordings of which it is known at the end only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when writing fails.
+    pub fn set_rate(&mut self, rate: (u32, u32)) -> Result<(), Error> {
+        let line = header_line(Header { rate, ..self.header });
+        if line.len() != header_line(self.header).len() {
+            return Err(Error::Parameter(format!("F{}:{}", rate.0, rate.1)));
+        }
+        let end = self.target.stream_position()?;
+        self.target.seek(SeekFrom::Start(0))?;
+        self.target.write_all(line.as_bytes())?;
+        self.target.seek(SeekFrom::Start(end))?;
+        self.header.rate = rate;
+        Ok(())
+    }
+}
+
+/// The header, with blanks after the rate, so that it stays as long when another rate takes its place.
+fn header_line(Header { width, height, rate }: Header) -> String {
+    let rate = format!("{}:{}", rate.0, rate.1);
+    format!("YUV4MPEG2 W{width} H{height} F{rate:<12} Ip A1:1 C420jpeg\n")
 }
 
 /// Frame numbers that run forwards, then backwards, and so on: `0, 1, .. n-1, n-2, .. 1, 0, 1, ..`, so that a

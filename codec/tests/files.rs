@@ -49,7 +49,7 @@ fn the_bytes_of_a_y4m_file() {
     let result = writer.write(&Picture::new(16, 18));
     assert!(matches!(result, Err(y4m::Error::WrongSize { width: 16, height: 18 })));
     let bytes = writer.finish().expect("memory");
-    let start = b"YUV4MPEG2 W16 H16 F30:1 Ip A1:1 C420jpeg\nFRAME\n\x10\x10";
+    let start = b"YUV4MPEG2 W16 H16 F30:1         Ip A1:1 C420jpeg\nFRAME\n\x10\x10";
     assert_eq!(&bytes[..start.len()], start);
     assert_eq!(bytes.len(), start.len() - 2 + 16 * 16 * 3 / 2);
     assert_eq!(bytes.last(), Some(&128));
@@ -88,7 +88,7 @@ fn clips_that_cannot_be_used_are_refused_with_the_reason() {
         (frame("YUV4MPEG2 W-16 H16 F30:1\n"), "\"W-16\" is not valid"),
         (frame("YUV4MPEG2 W99999999999 H16 F30:1\n"), "is not valid"),
         (frame("YUV4MPEG2 W16 H16 F30\n"), "\"F30\" is not valid"),
-        (frame("YUV4MPEG2 W16 H16 F0:0\n"), "\"F0:0\" is not valid"),
+        (frame("YUV4MPEG2 W16 H16 F0:1\n"), "\"F0:1\" is not valid"),
         (frame("YUV4MPEG2 W16 H16 F30:0\n"), "\"F30:0\" is not valid"),
         (frame("YUV4MPEG2 W15 H16 F30:1\n"), "15x16 pictures are not supported"),
         (frame("YUV4MPEG2 W16 H0 F30:1\n"), "16x0 pictures are not supported"),

@@ -20,7 +20,7 @@ use visavis_proto::wire::{
 use crate::{
     Clock, Relay, Socket,
     config::{Config, TEMPLATE, is_absent},
-    db::{Invite, Person, Store, fold, sqlite::Sqlite, token_hash},
+    db::{self, Invite, Person, Store, fold, sqlite::Sqlite, token_hash},
 };
 
 const DATABASE: &str = "relay.db";
@@ -181,7 +181,9 @@ async fn manage(store: &Sqlite, link: &Link, command: UserCommand) -> anyhow::Re
         }
         UserCommand::Add { name } => {
             if !valid_name(&name) {
-                bail!("{name:?} cannot be a name: 1 to 40 bytes of letters, digits, blanks and - _ . ' are allowed");
+                bail!(
+                    "{name:?} cannot be a name: 1 to 40 bytes of letters, digits, blanks and - _ . ' are allowed, with a letter or digit first"
+                );
             }
             if find(store, &name).await.is_ok() {
                 bail!("there is somebody called {name:?} already; choose another name");
@@ -273,10 +275,14 @@ async fn open_store(folder: &Path) -> anyhow::Result<Arc<Sqlite>> {
         options.mode(0o600);
     }
     options.open(&file).with_context(|| format!("cannot write the database {}", file.display()))?;
-    let store = Sqlite::open(&file).await.with_context(|| {
-        format!("cannot open the database {}; if it is damaged, restore it from a backup", file.display())
-    })?;
-    Ok(Arc::new(store))
+    match Sqlite::open(&file).await {
+        Ok(store) => Ok(Arc::new(store)),
+        // It says what to do, and nothing is damaged.
+        Err(full @ db::Error::Full) => Err(full.into()),
+        Err(error) => Err(error).with_context(|| {
+            format!("cannot open the database {}; if it is damaged, restore it from a backup", file.display())
+        }),
+    }
 }
 
 /// Two relays on one folder would each think that the other's people are offline.

@@ -29,7 +29,7 @@
 //! - A client that sends more than 4,000 datagrams a second for long, or any number before it has logged in, is
 //!   disconnected: all clients share one socket buffer, and a flood costs others their place in it.
 //! - A call is written down when it is accepted, and open until it is over. One that a killed relay leaves open is closed
-//!   at the next start, as lost with the relay. Each 10 s with calls the relay notes that it is running: the length of
+//!   at the next start, as lost with the relay. Each 2 s with calls the relay notes that it is running: the length of
 //!   such a call is known to so much. Of each two people the last 500 calls are kept, so that a flood of calls pushes
 //!   nobody else's out of a history.
 //! - A person who calls in vain again and again is held back (30 calls, then one each 10 s); an accepted call costs

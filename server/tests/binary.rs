@@ -17,7 +17,7 @@ use support::{
     device,
 };
 use visavis_proto::wire::{
-    control::{EndReason, HistoryQuery, PeopleQuery, client, relay::Body},
+    control::{CloseCode, EndReason, HistoryQuery, PeopleQuery, client, relay::Body},
     link::Link,
 };
 use visavis_relay::db::{Store as _, sqlite::Sqlite};
@@ -82,6 +82,23 @@ fn it_prints_its_link_stops_when_told_and_is_the_same_relay_afterwards() {
     let (child, again) = serve(folder.path(), 1);
     assert_eq!(again[0].pin, first[0].pin);
     assert_eq!(terminate(child), Some(0));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_who_has_not_logged_in_holds_up_the_end() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (child, links) = serve(folder.path(), 1);
+    let address = (Ipv4Addr::LOCALHOST, links[0].port).into();
+    let silent = Client::connect(address, &device(1)).await;
+    let (greeted, _) = Client::hello(address, &device(2)).await;
+    let ended = tokio::task::spawn_blocking(|| terminate(child));
+    for client in [silent, greeted] {
+        let reason = tokio::time::timeout(Duration::from_secs(5), client.connection.closed()).await.expect("at once");
+        let quinn::ConnectionError::ApplicationClosed(close) = reason else { panic!("{reason}") };
+        assert_eq!(u64::from(close.error_code), CloseCode::Draining as u64);
+    }
+    assert_eq!(ended.await.expect("ends"), Some(0));
 }
 
 #[cfg(unix)]
@@ -167,6 +184,10 @@ fn what_keeps_it_from_starting_is_explained() {
     fails(relay(folder.path()).args(["serve", "--certificate", "x"]), &["belong together"]);
     fails(relay(folder.path()).args(["user", "disable", "Zoe"]), &["Zoe", "user list"]);
     fails(relay(folder.path()).args(["user", "add", "a/b"]), &["cannot be a name"]);
+    fails(
+        relay(folder.path()).args(["user", "add", "--", "--help"]),
+        &["cannot be a name", "a letter or digit first"],
+    );
 
     let file = folder.path().join("relay.toml");
     fs::write(&file, "lisen = \"[::]:1\"\n").expect("write");

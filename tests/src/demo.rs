@@ -23,6 +23,8 @@ pub struct Plan {
     pub video: Option<PathBuf>,
     /// Sound to send instead of the generated one.
     pub audio: Option<PathBuf>,
+    /// Open a window for each of the two, on the display that this process has; nothing is recorded then.
+    pub windows: bool,
     /// More flags for both clients.
     pub client_flags: Vec<String>,
     /// Where recordings and statistics are kept, if they are wanted: `alice.y4m`, `alice.wav`, `alice.jsonl` and so on.
@@ -61,14 +63,13 @@ pub fn run(
     }
     let reports = [CALLER, CALLEE].map(|name| folder.join(format!("{name}.report.json")));
     tell("bob waits for a call");
-    let mut callee = bob.start(&arguments(plan, &["answer", "--auto"], CALLEE, &reports[1]))?;
-    callee.wait_for("waiting for a call")?;
+    let (call, answer, waiting, live_at) = commands(plan);
+    let mut callee = bob.start(&arguments(plan, &answer, CALLEE, &reports[1]))?;
+    callee.wait_for(waiting)?;
     tell("alice calls bob");
-    let seconds = plan.seconds.to_string();
-    let call = ["call", CALLEE, "--duration", &seconds];
     let mut caller = alice.start(&arguments(plan, &call, CALLER, &reports[0]))?;
-    caller.wait_for("In a call with")?;
-    callee.wait_for("In a call with")?;
+    caller.wait_for(live_at)?;
+    callee.wait_for(live_at)?;
     tell("bob has accepted: the call is live");
 
     let sides = [(CALLER, &mut caller), (CALLEE, &mut callee)];
@@ -102,6 +103,21 @@ pub fn run(
     Ok(Result { report })
 }
 
+/// What the caller does, what the callee does, what the callee says when they can be called, and what both say once the
+/// call is live.
+fn commands(plan: &Plan) -> (Vec<String>, Vec<String>, &'static str, &'static str) {
+    let seconds = plan.seconds.to_string();
+    let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    if plan.windows {
+        let call = owned(&["--call", CALLEE, "--duration", &seconds, "--leave-after-call"]);
+        let answer = owned(&["--answer-automatically", "--leave-after-call"]);
+        (call, answer, r#""connection":"online""#, r#""phase":"live""#)
+    } else {
+        let call = owned(&["call", CALLEE, "--duration", &seconds]);
+        (call, owned(&["answer", "--auto"]), "waiting for a call", "In a call with")
+    }
+}
+
 fn count_sent(directions: &mut [Direction], sent: Option<Sent>) {
     for direction in directions {
         if let Some(sent) = &sent {
@@ -120,25 +136,34 @@ fn follow<const N: usize>(
     let mut figures = BTreeMap::new();
     // The caller hangs up by itself; its lines pace this loop.
     while let Some(line) = sides[0].1.line_before(deadline)? {
-        if let Ok(figure) = serde_json::from_str::<Live>(&line) {
+        if let Some(figure) = figures_in(&line) {
             figures.insert(sides[0].0, figure);
             for (name, process) in &mut sides[1..] {
                 while let Some(line) = process.try_line() {
-                    if let Ok(figure) = serde_json::from_str::<Live>(&line) {
+                    if let Some(figure) = figures_in(&line) {
                         figures.insert(*name, figure);
                     }
                 }
             }
             live(&figures);
-        } else if line.ends_with("hung up.") {
+        }
+        if line.ends_with("hung up.") || line.contains(r#""phase":"over""#) {
             return Ok(());
         }
     }
     Ok(())
 }
 
-fn arguments(plan: &Plan, command: &[&str], name: &str, report: &Path) -> Vec<String> {
-    let mut arguments: Vec<String> = command.iter().map(|&part| part.to_owned()).collect();
+/// Live figures as the command line tells them, or as a window does among all that it shows.
+fn figures_in(line: &str) -> Option<Live> {
+    serde_json::from_str(line).ok().or_else(|| {
+        let mut shown: serde_json::Value = serde_json::from_str(line).ok()?;
+        serde_json::from_value(shown.get_mut("call")?.get_mut("live")?.take()).ok()
+    })
+}
+
+fn arguments(plan: &Plan, command: &[String], name: &str, report: &Path) -> Vec<String> {
+    let mut arguments = command.to_vec();
     let mut path = |flag: &str, path: &Path| arguments.extend([flag.to_owned(), path.display().to_string()]);
     path("--report", report);
     if let Some(video) = &plan.video {
@@ -148,11 +173,12 @@ fn arguments(plan: &Plan, command: &[&str], name: &str, report: &Path) -> Vec<St
         path("--audio", audio);
     }
     if let Some(keep) = &plan.keep {
-        for (flag, ending) in [("--record-video", "y4m"), ("--record-audio", "wav"), ("--stats", "jsonl")] {
+        let all = [("--stats", "jsonl"), ("--record-video", "y4m"), ("--record-audio", "wav")];
+        for (flag, ending) in &all[..if plan.windows { 1 } else { all.len() }] {
             path(flag, &keep.join(format!("{name}.{ending}")));
         }
     }
-    arguments.push("--live-json".into());
+    arguments.push(if plan.windows { "--state-json" } else { "--live-json" }.into());
     arguments.extend(plan.client_flags.iter().cloned());
     arguments
 }

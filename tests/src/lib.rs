@@ -3,13 +3,18 @@
 //! | module | role |
 //! |---|---|
 //! | [`real`] | real binaries on loopback: a relay process, people with profiles, calls |
+//! | [`cameras`] | a folder that stands in for a machine with cameras |
 //! | [`claims`] | the figures that the project claims, measured |
 //! | [`demo`] | a whole call with real binaries, shown while it runs and summed up at its end |
 //! | [`fates`] | whether the records of a call leave no frame out |
+//! | [`screen`] | a screen of its own for a window under test, with a keyboard |
 //! | [`sim`] | the simulated world: real relay, real clients, real quinn, in virtual time over seeded links |
 
+#[cfg(target_os = "linux")]
+pub mod cameras;
 pub mod claims;
 pub mod demo;
 pub mod fates;
 pub mod real;
+pub mod screen;
 pub mod sim;

@@ -37,6 +37,17 @@ pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// The path of the library that pretends cameras, beside the binaries.
+///
+/// # Errors
+///
+/// If it has not been built.
+pub fn pretending_library() -> anyhow::Result<PathBuf> {
+    let path = binary("visavis")?.with_file_name("libv4l2_pretend.so");
+    ensure!(path.exists(), "{} has not been built: run cargo build -p v4l2-pretend", path.display());
+    Ok(path)
+}
+
 /// A process whose lines are read as they come. Killed when dropped.
 #[derive(Debug)]
 pub struct Process {
@@ -346,8 +357,33 @@ impl Person {
     ///
     /// If it cannot be started.
     pub fn start<S: AsRef<OsStr>>(&self, arguments: &[S]) -> anyhow::Result<Process> {
+        self.start_with(arguments, &[])
+    }
+
+    /// As [`Self::start`], with variables of the environment.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start_with<S: AsRef<OsStr>>(
+        &self,
+        arguments: &[S],
+        environment: &[(&str, &OsStr)],
+    ) -> anyhow::Result<Process> {
+        let mut command = Command::new(binary("visavis")?);
+        command.args(arguments).arg("--profile").arg(&self.profile).envs(environment.iter().copied());
+        Process::start(&self.name, &mut command)
+    }
+
+    /// Opens the client's window on an X display, with these arguments.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start_window<S: AsRef<OsStr>>(&self, display: &str, arguments: &[S]) -> anyhow::Result<Process> {
         let mut command = Command::new(binary("visavis")?);
         command.args(arguments).arg("--profile").arg(&self.profile);
+        command.env("DISPLAY", display).env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
         Process::start(&self.name, &mut command)
     }
 

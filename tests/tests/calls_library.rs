@@ -23,7 +23,7 @@ use visavis::{
         transport::Network,
     },
     playback::{PictureSink, Shown},
-    stats::{self, run::Running},
+    stats::{self, Open, run::Running},
 };
 use visavis_codec::Picture;
 use visavis_proto::{
@@ -46,9 +46,11 @@ struct Counter {
 }
 
 impl PictureSink for Counter {
-    fn show(&mut self, picture: &Picture, _about: Shown) {
+    fn show(&mut self, picture: Picture, about: Shown, record: Open) -> Picture {
         self.size.store(picture.width, Relaxed);
         self.shown.send_modify(|shown| *shown += 1);
+        record.shown(about.presented);
+        picture
     }
 }
 

@@ -3,12 +3,14 @@
 
 use std::{
     fs,
+    io::BufReader,
     net::{Ipv4Addr, UdpSocket},
     path::Path,
     process::{Command, ExitStatus},
 };
 
 use anyhow::{Context, ensure};
+use visavis_codec::y4m;
 use visavis_tests::real::{PASSWORD, Person, Process, Relay, SMALL, Setup, binary};
 
 /// A failed command's lines, checked for what every failure has in common.
@@ -130,9 +132,14 @@ fn a_host_without_an_address_is_told() -> anyhow::Result<()> {
     tells(bob.try_join(&link, PASSWORD, &[])?, &["cannot reach no-such-host.invalid", "Check the link's host name"])
 }
 
-/// A y4m clip of grey pictures.
+/// A y4m clip of grey pictures, 30 a second.
 fn clip(width: usize, height: usize, frames: usize) -> Vec<u8> {
-    let mut bytes = format!("YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420\n").into_bytes();
+    clip_at("30:1", width, height, frames)
+}
+
+/// The same at another rate.
+fn clip_at(rate: &str, width: usize, height: usize, frames: usize) -> Vec<u8> {
+    let mut bytes = format!("YUV4MPEG2 W{width} H{height} F{rate} Ip A1:1 C420\n").into_bytes();
     for frame in 0..frames {
         bytes.extend_from_slice(b"FRAME\n");
         let chroma = width.div_ceil(2) * height.div_ceil(2);
@@ -183,6 +190,12 @@ fn a_clip_that_cannot_be_used_is_told_before_anything_rings() -> anyhow::Result<
         fs::write(&path, bytes)?;
         tells(alice.run(&["call", "bob", "--video", &name])?, &[&name, reason, "ffmpeg"])?;
     }
+    fs::write(&path, clip(1_922, 1_080, 1))?;
+    tells(alice.run(&["call", "bob", "--video", &name])?, &["1922x1080", "ffmpeg", "-vf scale=1920:1080"])?;
+    for (rate, reason) in [("120:1", "120 pictures a second"), ("0:0", "does not tell")] {
+        fs::write(&path, clip_at(rate, 64, 48, 4))?;
+        tells(alice.run(&["call", "bob", "--video", &name])?, &[&name, reason, "1 to 60", "--fps", "ffmpeg"])?;
+    }
     fs::remove_file(&path)?;
     tells(alice.run(&["call", "bob", "--video", &name])?, &["cannot read", &name, "Check the path"])?;
     let place = folder.path().display().to_string();
@@ -192,8 +205,8 @@ fn a_clip_that_cannot_be_used_is_told_before_anything_rings() -> anyhow::Result<
     )?;
     ensure!(callee.try_line().is_none(), "it rang: {}", callee.said());
 
-    // An odd size, which H.264 has not, loses its last column and row.
-    fs::write(&path, clip(63, 49, 5))?;
+    // An odd size, which H.264 has not, loses its last column and row; the rate is the clip's.
+    fs::write(&path, clip_at("10000:1001", 63, 49, 5))?;
     let recorded = folder.path().join("seen.y4m");
     drop(callee);
     let recording = recorded.display().to_string();
@@ -207,6 +220,9 @@ fn a_clip_that_cannot_be_used_is_told_before_anything_rings() -> anyhow::Result<
     let header = String::from_utf8_lossy(&header[..header.len().min(40)]).into_owned();
     println!("63x49 arrives as {header:?}");
     ensure!(header.starts_with("YUV4MPEG2 W62 H48"), "{header:?}");
+    let seen = y4m::Reader::new(BufReader::new(fs::File::open(&recorded)?))?;
+    let rate = seen.header().frames_per_second().context("a rate")?;
+    ensure!((7.0..12.0).contains(&rate), "{rate} pictures a second");
     Ok(())
 }
 
@@ -241,16 +257,86 @@ fn sound_that_cannot_be_used_is_told_before_anything_rings() -> anyhow::Result<(
 }
 
 #[test]
+fn a_demo_that_cannot_read_its_clip_says_so_in_one_line() -> anyhow::Result<()> {
+    let mut command = Command::new(binary("visavis-demo")?);
+    command.args(["--seconds", "1", "--video", "/nonexistent.y4m"]);
+    let said = failed(Process::start("the demo", &mut command)?.finish()?)?;
+    println!("{said}");
+    ensure!(said.starts_with("visavis-demo: cannot read /nonexistent.y4m: ") && said.lines().count() == 1, "{said}");
+    ensure!(said.matches("No such file").count() == 1, "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_file_that_would_overwrite_another_is_refused_untouched() -> anyhow::Result<()> {
+    let Setup { relay: _relay, people: [alice], folder } = Setup::new(["alice"])?;
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(place("odd.y4m"), clip(64, 48, 2))?;
+    fs::write(place("seen.csv"), clip(64, 48, 2))?;
+    fs::write(place("voice.wav"), wav(480, 960))?;
+    let names = || -> anyhow::Result<Vec<_>> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path())?.map(|entry| Ok(entry?.file_name())).collect::<anyhow::Result<_>>()?;
+        names.sort();
+        Ok(names)
+    };
+    let before = names()?;
+    let cases = [
+        ["--video", "odd.y4m", "--record-video", "./odd.y4m"],
+        ["--video", "seen.csv", "--record-video", "seen"],
+        ["--audio", "voice.wav", "--report", "voice.wav"],
+        ["--record-video", "new", "--stats", "./new"],
+        ["--record-audio", "new", "--report", "new.csv"],
+    ];
+    for [one, one_name, other, other_name] in cases {
+        let outcome = alice.run(&["call", "bob", one, &place(one_name), other, &place(other_name)])?;
+        tells(outcome, &[one, other, "name the same file", "Choose another place"])?;
+    }
+    ensure!(fs::read(place("odd.y4m"))? == clip(64, 48, 2) && fs::read(place("voice.wav"))? == wav(480, 960));
+    ensure!(names()? == before, "{:?}", names()?);
+    Ok(())
+}
+
+#[test]
+fn somebody_who_waits_with_a_wrong_file_does_not_come_online() -> anyhow::Result<()> {
+    let Setup { relay: _relay, people: [bob], folder } = Setup::new(["bob"])?;
+    let missing = folder.path().join("missing/file").display().to_string();
+    for flag in ["--video", "--audio", "--record-video", "--report"] {
+        let said = failed(bob.run(&["answer", "--auto", flag, &missing])?)?;
+        ensure!(said.contains(&missing) && !said.contains("online"), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn nobody_is_called_by_what_cannot_be_a_name() -> anyhow::Result<()> {
+    let Setup { relay: _relay, people: [alice], folder: _folder } = Setup::new(["alice"])?;
+    for name in ["", " ", "bo/b"] {
+        tells(alice.run(&["call", name])?, &["nobody can have the name", "visavis people"])?;
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_refused_at_once() -> anyhow::Result<()> {
+    let Setup { relay: _relay, people: [alice], folder } = Setup::new(["alice"])?;
+    let pipe = folder.path().join("pipe").display().to_string();
+    ensure!(Command::new("mkfifo").arg(&pipe).status()?.success());
+    for flag in ["--video", "--audio", "--record-video", "--stats"] {
+        tells(alice.run(&["call", "bob", flag, &pipe])?, &[&pipe, "it is a pipe", "Name a"])?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_demo_that_cannot_write_its_report_does_not_begin() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let place = folder.path().join("no such folder").join("report.json").display().to_string();
     let mut command = Command::new(binary("visavis-demo")?);
     command.args(["--seconds", "1", "--report", &place]);
     let said = failed(Process::start("the demo", &mut command)?.finish()?)?;
-    ensure!(
-        [&place, "No such file", "check that the folder exists"].iter().all(|part| said.contains(part)),
-        "{said}"
-    );
+    ensure!([&place, "No such file", "heck that the folder exists"].iter().all(|part| said.contains(part)), "{said}");
     ensure!(!said.contains("relay"), "it had begun: {said}");
     Ok(())
 }

@@ -3,7 +3,9 @@
 
 use std::{
     fs,
+    io::BufReader,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context, ensure};
@@ -15,10 +17,10 @@ use visavis::{
         report::Report,
     },
 };
-use visavis_codec::wav;
+use visavis_codec::{wav, y4m};
 use visavis_tests::{
     fates,
-    real::{PATIENCE, Process, SMALL, Setup},
+    real::{PATIENCE, Process, SMALL, Setup, binary},
 };
 
 /// Waits until pictures come.
@@ -154,5 +156,112 @@ fn a_report_without_room_leaves_the_rest_whole() -> anyhow::Result<()> {
     ensure!(status.code() == Some(1), "{status}: {said}");
     ensure!(said.contains("You hung up.") && said.contains("full.json") && said.contains("No space left"), "{said}");
     ensure!(records(&stats)?.0.len() > 10, "the statistics were given up too");
+    Ok(())
+}
+
+/// What `answer` and `call` can be asked to write, in `folder`.
+const WRITTEN: [(&str, &str); 4] = [
+    ("--record-video", "seen.y4m"),
+    ("--record-audio", "heard.wav"),
+    ("--stats", "frames.jsonl"),
+    ("--report", "report.json"),
+];
+
+fn writing(folder: &Path) -> Vec<String> {
+    WRITTEN.iter().flat_map(|(flag, name)| [(*flag).to_owned(), folder.join(name).display().to_string()]).collect()
+}
+
+fn with<'a>(parts: &[&'a str], more: &'a [String]) -> Vec<&'a str> {
+    parts.iter().copied().chain(more.iter().map(String::as_str)).chain(SMALL).collect()
+}
+
+/// Whether the files in `folder` are those of a whole call.
+fn are_of_a_call(folder: &Path) -> anyhow::Result<()> {
+    let pictures = table(&folder.join("seen.y4m"), "capture,frame,captured_ns,presented_ns")?.len() as u64;
+    let clip = y4m::Reader::new(BufReader::new(fs::File::open(folder.join("seen.y4m"))?))?;
+    ensure!(clip.frames() == pictures && pictures > 5, "{pictures} lines for {} pictures", clip.frames());
+    ensure!(wav::read_mono_48k(folder.join("heard.wav"))?.len() > 4_800, "the sound is missing");
+    ensure!(records(&folder.join("frames.jsonl"))?.0.len() > 10, "the statistics are missing");
+    let report: Report = serde_json::from_str(&fs::read_to_string(folder.join("report.json"))?)?;
+    ensure!(report.directions[0].frames.shown > 5, "{:?}", report.directions[0].frames);
+    Ok(())
+}
+
+#[test]
+fn files_are_of_the_last_call_while_the_next_is_awaited_rings_and_is_missed() -> anyhow::Result<()> {
+    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
+    let files = writing(folder.path());
+    // Longer than a call's, so that what is left of it would be found.
+    for (_, name) in WRITTEN {
+        fs::write(folder.path().join(name), vec![b'x'; 10_000_000])?;
+    }
+    let mut callee = bob.start(&with(&["answer", "--stay"], &files))?;
+    callee.wait_for("waiting for a call")?;
+    let mut caller = alice.start(&with(&["call", "bob", "--duration", "2"], &[]))?;
+    callee.wait_for("Take it?")?;
+    callee.type_line("y")?;
+    caller.wait_for("In a call with")?;
+    callee.wait_for("Waiting for the next call.")?;
+    are_of_a_call(folder.path()).context("right after the call")?;
+    caller.finish()?;
+
+    let missed = alice.start(&with(&["call", "bob"], &[]))?;
+    callee.wait_for("Take it?")?;
+    missed.signal("INT")?;
+    missed.finish()?;
+    callee.wait_for("Waiting for the next call.")?;
+    are_of_a_call(folder.path()).context("after a call that was missed")?;
+    callee.signal("INT")?;
+    callee.finish()?;
+    are_of_a_call(folder.path()).context("at the end")
+}
+
+#[test]
+fn a_call_that_does_not_go_live_changes_no_file_and_leaves_none() -> anyhow::Result<()> {
+    let Setup { relay: _relay, people: [alice, _bob], folder } = Setup::new(["alice", "bob"])?;
+    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+    fs::create_dir(&old)?;
+    fs::create_dir(&new)?;
+    for (_, name) in WRITTEN {
+        fs::write(old.join(name), b"precious")?;
+    }
+    for place in [&old, &new] {
+        let (status, lines) = alice.run(&with(&["call", "bob"], &writing(place)))?;
+        ensure!(status.code() == Some(3) && lines.join("\n").contains("not online"), "{status}: {lines:?}");
+    }
+    for (_, name) in WRITTEN {
+        ensure!(fs::read(old.join(name))? == b"precious", "{name} was changed");
+    }
+    ensure!(fs::read_dir(&old)?.count() == WRITTEN.len(), "something was left beside the files");
+    ensure!(fs::read_dir(&new)?.next().is_none(), "something was left behind");
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn recordings_without_room_keep_what_is_whole_and_agree_with_their_tables() -> anyhow::Result<()> {
+    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
+    let (seen, heard) = (folder.path().join("seen.y4m"), folder.path().join("heard.wav"));
+    let mut callee = bob.start(&[&["answer", "--auto"], &SMALL[..]].concat())?;
+    callee.wait_for("waiting for a call")?;
+    // No file may be longer than 100 KiB: three pictures and a bit, one second of sound and a bit.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 200; exec \"$@\"", "sh"]).arg(binary("visavis")?);
+    command.args(["call", "bob", "--duration", "4"]).args(SMALL).arg("--profile").arg(alice.profile());
+    command.arg("--record-video").arg(&seen).arg("--record-audio").arg(&heard);
+    let (status, lines) = Process::start("alice", &mut command)?.finish()?;
+    let said = lines.join("\n");
+    ensure!(status.code() == Some(1), "{status}: {said}");
+    ensure!(said.contains("seen.y4m ended early") && said.contains("heard.wav ended early"), "{said}");
+
+    let clip = y4m::Reader::new(BufReader::new(fs::File::open(&seen)?)).context("the clip")?;
+    let pictures = table(&seen, "capture,frame,captured_ns,presented_ns")?;
+    ensure!(clip.frames() == 3 && pictures.len() == 3, "{} pictures, {pictures:?}", clip.frames());
+    let samples = wav::read_mono_48k(&heard).context("the sound")?.len() as u64;
+    let sound = table(&heard, "first_sample,first_sample_ns")?;
+    println!("{samples} samples from {sound:?}");
+    // Whole blocks of 480, as many as fit.
+    ensure!(samples == (200 * 512 - 44) / 960 * 480, "{samples} samples");
+    ensure!(sound.iter().all(|row| row[0] < samples), "{sound:?}");
     Ok(())
 }

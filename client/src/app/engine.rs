@@ -16,7 +16,7 @@ use visavis_proto::{
 use zeroize::Zeroizing;
 
 use super::{
-    media::{Maker, Ring},
+    media::{Files, Maker, Ring},
     settings::Settings,
     state::{Access, Call, Connection, Duty, Notice, Phase, State},
 };
@@ -175,6 +175,8 @@ struct Media {
     collector: stats::run::Running,
     figures: watch::Receiver<Option<Live>>,
     failures: Failures,
+    /// Where the report goes, if it is wanted.
+    report: Option<PathBuf>,
 }
 
 struct Engine {
@@ -498,10 +500,20 @@ impl Engine {
         };
         let (reporter, failures) = failures();
         let (sender, queue) = stats::channel();
-        let collector = stats::run::start(queue, self.options.clock, None, reporter)?;
+        let Files { stats: lines, report } = maker.files();
+        let collector = stats::run::start(queue, self.options.clock, lines.as_deref(), reporter)?;
         let (stages, ports) = Stages::start(options, self.options.clock, &sender)?;
         let figures = collector.live();
-        Ok(Media { call, control: ports.control.clone(), stages, ports: Some(ports), collector, figures, failures })
+        Ok(Media {
+            call,
+            control: ports.control.clone(),
+            stages,
+            ports: Some(ports),
+            collector,
+            figures,
+            failures,
+            report,
+        })
     }
 
     fn ports(&mut self) -> Option<Ports> {
@@ -510,13 +522,14 @@ impl Engine {
 
     /// Lets go of the call's devices and threads.
     fn release(&mut self) {
-        let Some(Media { stages, ports, collector, .. }) = self.media.take() else { return };
+        let Some(Media { stages, ports, collector, report, .. }) = self.media.take() else { return };
+        let clock = self.options.clock;
         drop(ports);
         // Threads are joined beside the engine: a driver that closes slowly holds up nobody.
         tokio::task::spawn_blocking(move || {
             stages.finish();
-            if let Err(error) = collector.finish() {
-                tracing::warn!(%error, "the call's figures are lost");
+            if let Err(error) = conclude(collector, report.as_deref(), clock) {
+                tracing::warn!("the call's figures are lost: {error:#}");
             }
         });
     }
@@ -536,6 +549,16 @@ impl Engine {
         };
         self.options.maker.ring(ring);
     }
+}
+
+/// The call's last figures, and its report.
+fn conclude(collector: stats::run::Running, report: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
+    let (mut collector, _told_when_it_happened) = collector.finish()?;
+    if let Some(path) = report {
+        let report = collector.report(clock.now(), "visavis");
+        std::fs::write(path, serde_json::to_string_pretty(&report)? + "\n")?;
+    }
+    Ok(())
 }
 
 /// The state to begin with: whoever has a profile goes straight in.

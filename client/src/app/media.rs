@@ -1,6 +1,8 @@
 //! A call's media, made from the settings of the moment. A seam: devices behind the window, generated scenes and files
 //! in demos and tests.
 
+use std::path::PathBuf;
+
 use crate::{
     call,
     playback::{PictureSink, SoundSink},
@@ -36,6 +38,20 @@ pub trait Maker: Send {
 
     /// It begins or ceases to ring here.
     fn ring(&mut self, ring: Option<Ring>);
+
+    /// Where the figures of the next call go.
+    fn files(&self) -> Files {
+        Files::default()
+    }
+}
+
+/// Where the figures of a call go, if they are wanted; those of a later call take their place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// One JSON line a frame.
+    pub stats: Option<PathBuf>,
+    /// The call report.
+    pub report: Option<PathBuf>,
 }
 
 /// What rings.

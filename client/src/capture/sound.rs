@@ -65,6 +65,12 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// It is a pipe or a device, which could keep the call waiting.
+    #[error("cannot use {} as sound: it is a pipe or a device. Name a wav file", path.display())]
+    NoFile {
+        /// Which.
+        path: PathBuf,
+    },
     /// The file is not usable sound.
     #[error("cannot use {} as sound: {source}. Convert it, for example: ffmpeg -i INPUT OUTPUT.wav", path.display())]
     Wav {
@@ -127,6 +133,12 @@ impl WavFile {
     ///
     /// [`Error`] says what is wrong with the file.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let unread = |source| Error::Read { path: path.to_owned(), source };
+        // Opening a pipe would wait for somebody to write to it.
+        let kind = std::fs::metadata(path).map_err(unread)?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
+            return Err(Error::NoFile { path: path.to_owned() });
+        }
         let samples = wav::read_mono_48k(path).map_err(|error| Error::new(path, error))?;
         Ok(Self { samples, position: 0, pace: Pace::default() })
     }

@@ -12,7 +12,12 @@ use tokio::sync::Notify;
 
 /// Makes the two ends.
 pub fn latest<T>() -> (Writer<T>, Reader<T>) {
-    let shared = Arc::new(Shared { value: Mutex::new(None), closed: AtomicBool::new(false), changed: Notify::new() });
+    let shared = Arc::new(Shared {
+        value: Mutex::new(None),
+        closed: AtomicBool::new(false),
+        changed: Notify::new(),
+        abandoned: Notify::new(),
+    });
     (Writer(shared.clone()), Reader(shared))
 }
 
@@ -28,7 +33,10 @@ pub struct Reader<T>(Arc<Shared<T>>);
 struct Shared<T> {
     value: Mutex<Option<T>>,
     closed: AtomicBool,
+    /// For the reader: there is a value, or the writer is gone.
     changed: Notify,
+    /// For the writer: the reader is gone.
+    abandoned: Notify,
 }
 
 impl<T> Writer<T> {
@@ -42,6 +50,14 @@ impl<T> Writer<T> {
     /// Nobody reads any more.
     pub fn is_closed(&self) -> bool {
         self.0.closed.load(Ordering::Acquire)
+    }
+
+    /// Waits until nobody reads any more. Cancel-safe.
+    pub async fn closed(&self) {
+        while !self.is_closed() {
+            // A notice that came before it was waited for is kept.
+            self.0.abandoned.notified().await;
+        }
     }
 }
 
@@ -77,6 +93,7 @@ impl<T> Shared<T> {
     fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.changed.notify_one();
+        self.abandoned.notify_one();
     }
 }
 
@@ -107,6 +124,15 @@ mod tests {
         drop(writer);
         assert_eq!(reader.take().await, Some(3));
         assert_eq!(reader.take().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_writer_learns_that_nobody_reads() {
+        let (writer, reader) = latest::<u8>();
+        let waiting = tokio::spawn(async move { writer.closed().await });
+        tokio::task::yield_now().await;
+        drop(reader);
+        waiting.await.expect("no panic");
     }
 
     #[tokio::test]

@@ -5,7 +5,11 @@ use std::path::Path;
 use tokio::sync::mpsc;
 use visavis_proto::{ids::CallId, signal::call::Event as CallEvent};
 
-use super::{Outcome, connect, media, talk};
+use super::{
+    Outcome, connect,
+    media::{self, Sources},
+    talk,
+};
 use crate::{
     client::{Client, Events},
     clock::Clock,
@@ -24,7 +28,7 @@ pub struct Arguments {
     #[arg(long)]
     decline: bool,
 
-    /// After a call, wait for the next one; recordings and reports are of the last call then.
+    /// After a call, wait for the next one; recordings, statistics and report are of the last call then.
     #[arg(long)]
     stay: bool,
 
@@ -34,6 +38,8 @@ pub struct Arguments {
 
 pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome> {
     let clock = Clock::system();
+    // Before anybody can ring.
+    let mut sources = arguments.media.open(talk::CALLEE_SEED, clock)?;
     let (client, mut events) = connect(folder, clock).await?;
     println!("{} is online: waiting for a call.", client.welcome.name);
     match client.welcome.missed_calls {
@@ -43,9 +49,12 @@ pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome>
     }
     let mut typed = if arguments.auto || arguments.decline { None } else { Some(read_lines()?) };
     loop {
-        let ended = answer_one(&client, &mut events, &arguments, typed.as_mut(), clock).await?;
+        let ended = answer_one(&client, &mut events, &arguments, sources, typed.as_mut(), clock).await?;
         match ended {
-            Some((_, GoOn(true))) if arguments.stay => println!("Waiting for the next call."),
+            Some((_, GoOn(true))) if arguments.stay => {
+                sources = arguments.media.open(talk::CALLEE_SEED, clock)?;
+                println!("Waiting for the next call.");
+            }
             Some((outcome, _)) => {
                 client.stop().await;
                 return Ok(outcome);
@@ -69,16 +78,15 @@ async fn answer_one(
     client: &Client,
     events: &mut Events,
     arguments: &Arguments,
+    sources: Sources,
     typed: Option<&mut Lines>,
     clock: Clock,
 ) -> anyhow::Result<Option<(Outcome, GoOn)>> {
-    // Encoders and files are ready before it rings: the first picture then follows the accept at once.
-    let mut prepared = arguments.media.prepare(clock, talk::CALLEE_SEED)?;
     let Some((call, caller)) = wait_for_call(events).await? else { return Ok(None) };
     println!("{caller} calls.");
-    if let Some(sound) = &prepared.rest.devices {
-        sound.devices.sleep(false);
-    }
+    // Encoders are ready before it is accepted: the first picture then follows at once.
+    let mut prepared = arguments.media.prepare(sources, clock)?;
+    prepared.rest.wake();
     let answer = match typed {
         None => Answer::Person(arguments.auto),
         Some(typed) => {

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use anyhow::ensure;
+use visavis_proto::wire::control::valid_name;
+
 use super::{Outcome, connect, media, talk};
 use crate::clock::Clock;
 
@@ -16,12 +19,17 @@ pub struct Arguments {
 
 pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome> {
     let clock = Clock::system();
-    let mut prepared = arguments.media.prepare(clock, talk::CALLER_SEED)?;
+    ensure!(
+        valid_name(&arguments.name),
+        "nobody can have the name {:?}: a name is 1 to 40 bytes of letters and digits of one script, spaces and - _ . ', \
+         with a letter or digit first. See visavis people for who is there",
+        arguments.name
+    );
+    let sources = arguments.media.open(talk::CALLER_SEED, clock)?;
+    let mut prepared = arguments.media.prepare(sources, clock)?;
     let (client, mut events) = connect(folder, clock).await?;
     println!("Calling {} ...", arguments.name);
-    if let Some(sound) = &prepared.rest.devices {
-        sound.devices.sleep(false);
-    }
+    prepared.rest.wake();
     let call = client.call(&arguments.name, prepared.ports).await;
     let result =
         talk::until_over(&client, &mut events, call, &arguments.name, &arguments.media, &mut prepared.rest).await;

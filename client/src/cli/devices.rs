@@ -76,7 +76,7 @@ async fn list(profile: &Profile) -> anyhow::Result<Outcome> {
             (false, false) => "offline",
         };
         let age = duration(now_ms.saturating_sub(device.added_ms) / 1_000);
-        println!("{}  {:<32} {state:<12} added {age} ago", id(&device), device.name);
+        println!("{}  {:<32} {state:<12} added {age} ago", id(&device), printable(&device.name));
     }
     println!("A lost one is shut out with: visavis devices revoke ID");
     Ok(Outcome::Done)
@@ -89,7 +89,7 @@ async fn revoke(folder: &Path, profile: Profile, arguments: &RevokeArguments) ->
     let list = verified(&profile, &signed)?;
     let device = find(&list, &arguments.device)?;
     let own = is_own(&profile, device);
-    let (name, shown) = (&session.welcome.name, format!("{} ({})", device.name, id(device)));
+    let (name, shown) = (&session.welcome.name, format!("{} ({})", printable(&device.name), id(device)));
     ensure!(
         !own || arguments.this_device,
         "{shown} is the device that you are using: revoking it logs you out here and deletes the profile in {}. If that \
@@ -168,6 +168,11 @@ fn is_own(profile: &Profile, device: &Device) -> bool {
     device.key == profile.device.public()
 }
 
+/// A name from the relay, without what a terminal would obey.
+fn printable(name: &str) -> String {
+    name.replace(char::is_control, "\u{fffd}")
+}
+
 /// Enough of the key to tell a person's few devices apart.
 fn id(device: &Device) -> String {
     DeviceKey::try_from(&device.key[..]).map(|key| key.to_string()).unwrap_or_default()
@@ -176,6 +181,12 @@ fn id(device: &Device) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_gives_the_terminal_no_orders() {
+        assert_eq!(printable("a\u{1b}[2J\nb\u{9b}"), "a\u{fffd}[2J\u{fffd}b\u{fffd}");
+        assert_eq!(printable("Zoë's phone"), "Zoë's phone");
+    }
 
     #[test]
     fn a_device_is_found_by_the_beginning_of_its_id_or_by_its_name() {

@@ -1,4 +1,4 @@
-//! The command line. Each command is one file; what a call's commands share is in `media` and `talk`.
+//! The command line: the window without a command, else a command. Each command is one file; what a call's commands share is in `media` and `talk`.
 //!
 //! Exit codes: 0 all went well; 1 something failed; 2 wrong usage; 3 the call was not taken; 4 the call was lost.
 
@@ -6,6 +6,7 @@ mod account;
 mod answer;
 mod audio;
 mod call;
+mod cameras;
 mod devices;
 mod join;
 mod media;
@@ -13,6 +14,7 @@ mod password;
 mod people;
 mod sound;
 mod talk;
+mod window;
 
 use std::{
     fs::{File, TryLockError},
@@ -21,7 +23,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
     client::{Client, Events},
@@ -32,9 +34,12 @@ use crate::{
 
 pub use talk::describe as describe_live;
 
+/// The level of the log, for this program and its helpers.
+const LOG: &str = "VISAVIS_LOG";
+
 /// What `--help` ends with: the way from nothing to a call.
 const FIRST_STEPS: &str = "\
-First steps:
+Without a command, the window opens. First steps without it:
   visavis join 'visavis://HOST:PORT/#KEY&t=INVITE' --name YOU   once; the relay's operator gives you the link
   visavis people                                                who is there
   visavis call NAME                                             Ctrl-C hangs up
@@ -46,18 +51,24 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the call was not taken, 4 the cal
 /// Video calls through a relay of your own.
 #[derive(Debug, Parser)]
 #[command(name = "visavis", version, about, max_term_width = 100, after_help = FIRST_STEPS)]
+#[command(subcommand_negates_reqs = true, override_usage = USAGE)]
 struct Arguments {
     /// The folder with this device's key and relay.
     #[arg(long, global = true, value_name = "FOLDER", env = "VISAVIS_PROFILE")]
     profile: Option<PathBuf>,
 
     /// How much to log to standard error: off, error, warn, info, debug or trace.
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", env = "VISAVIS_LOG")]
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", env = LOG)]
     log: tracing::level_filters::LevelFilter,
 
+    #[command(flatten)]
+    window: window::Arguments,
+
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
+
+const USAGE: &str = "visavis [OPTIONS] [LINK]\n       visavis [OPTIONS] COMMAND ...";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -77,17 +88,34 @@ enum Command {
     Audio(audio::Arguments),
     /// Show who this device is, and where.
     Whoami,
+    /// Show this machine's cameras and what they offer.
+    #[cfg(target_os = "linux")]
+    Cameras,
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(ended) = help() {
+        return ended;
+    }
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt().with_max_level(arguments.log).with_writer(std::io::stderr).with_target(false).init();
-    let result = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the system gives no runtime")
-        .and_then(|runtime| runtime.block_on(run(arguments)));
+    log(arguments.log);
+    let folder = arguments.profile.unwrap_or_else(profile::default_folder);
+    let result = match arguments.command {
+        None => arguments.window.run(folder).map(|()| Outcome::Done),
+        Some(command) => {
+            if arguments.window != Arguments::parse_from(["visavis"]).window {
+                let text = "flags of a command belong after its name; see visavis COMMAND --help";
+                Arguments::command().error(ErrorKind::ArgumentConflict, text).exit()
+            }
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .context("the system gives no runtime")
+                .and_then(|runtime| runtime.block_on(run(&folder, command)))
+        }
+    };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::NotTaken) => ExitCode::from(3),
@@ -99,21 +127,44 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
-    let folder = arguments.profile.unwrap_or_else(profile::default_folder);
-    let _alone = match &arguments.command {
-        Command::Call(_) | Command::Answer(_) => claim(&folder)?,
+/// The life of a helper process, if this is to be one: it has no runtime, and its log's level comes from the environment.
+#[cfg(target_os = "linux")]
+fn help() -> Option<ExitCode> {
+    use crate::{capture::camera, worker};
+
+    let mut words = std::env::args_os().skip(1);
+    if words.next()? != worker::COMMAND {
+        return None;
+    }
+    let level = std::env::var(LOG).ok().and_then(|level| level.parse().ok());
+    log(level.unwrap_or(tracing::level_filters::LevelFilter::WARN));
+    if words.next().is_some_and(|kind| kind == camera::KIND) {
+        return Some(camera::serve::run());
+    }
+    eprintln!("visavis: this command is for visavis itself; see visavis --help for yours");
+    Some(ExitCode::from(2))
+}
+
+fn log(level: tracing::level_filters::LevelFilter) {
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
+}
+
+async fn run(folder: &Path, command: Command) -> anyhow::Result<Outcome> {
+    let _alone = match &command {
+        Command::Call(_) | Command::Answer(_) => claim(folder)?,
         _ => None,
     };
-    match arguments.command {
-        Command::Join(join) => join::run(&folder, join).await,
-        Command::People(people) => people::run(&folder, people).await,
-        Command::Call(call) => call::run(&folder, call).await,
-        Command::Answer(answer) => answer::run(&folder, answer).await,
-        Command::History(history) => account::history(&folder, history).await,
-        Command::Devices(devices) => devices::run(&folder, devices).await,
+    match command {
+        Command::Join(join) => join::run(folder, join).await,
+        Command::People(people) => people::run(folder, people).await,
+        Command::Call(call) => call::run(folder, call).await,
+        Command::Answer(answer) => answer::run(folder, answer).await,
+        Command::History(history) => account::history(folder, history).await,
+        Command::Devices(devices) => devices::run(folder, devices).await,
         Command::Audio(audio) => audio::run(audio).await,
-        Command::Whoami => account::whoami(&folder),
+        Command::Whoami => account::whoami(folder),
+        #[cfg(target_os = "linux")]
+        Command::Cameras => cameras::run().await,
     }
 }
 

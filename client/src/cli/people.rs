@@ -65,7 +65,9 @@ async fn watch(client: &Client, events: &mut Events, clock: Clock) -> anyhow::Re
                 Some(Event::Disconnected(_)) => println!("(no connection to the relay: trying again)"),
                 Some(Event::Reconnected) => {
                     println!("(connected again)");
-                    for person in &client.queries().people().await?.people {
+                    let mut people = client.queries().people().await?.people;
+                    people.sort_by(|one, other| one.name.cmp(&other.name));
+                    for person in &people {
                         println!("{}", describe(person, clock.now().as_millis()));
                     }
                 }

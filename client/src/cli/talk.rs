@@ -116,6 +116,7 @@ pub async fn until_over(
                 },
             },
             failure = rest.failures.next() => say(&format!("{}. The call goes on.", capitalised(&failure))),
+            sentence = rest.camera.says() => say(&sentence),
             sentence = sound::next(&mut rest.devices) => say(&sentence),
             () = sleep_until(hang_up_at) => {
                 hang_up_at = None;

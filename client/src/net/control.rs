@@ -178,7 +178,8 @@ fn refusal(refused: &Refused) -> String {
             "somebody here has this name already: choose another, or add --existing if it is you on another device"
         }
         ErrorCode::NameInvalid => {
-            "this name cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are allowed"
+            "this name cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are allowed, \
+             with a letter or digit first"
         }
         ErrorCode::LoginFailed => crate::opaque::WRONG_PASSWORD,
         ErrorCode::Disabled => "this account has been disabled: ask the relay's operator",
@@ -196,9 +197,7 @@ fn refusal(refused: &Refused) -> String {
         ErrorCode::BadRequest | ErrorCode::Unspecified => "the relay refused the request",
     };
     // Elsewhere the detail says the same in fewer words.
-    let vague = matches!(
-        refused.code(),
-        ErrorCode::BadRequest | ErrorCode::Unspecified | ErrorCode::DeviceListInvalid | ErrorCode::Internal
-    );
+    let vague =
+        matches!(refused.code(), ErrorCode::BadRequest | ErrorCode::Unspecified | ErrorCode::DeviceListInvalid);
     if vague && !refused.detail.is_empty() { format!("{text} ({})", refused.detail) } else { text.to_owned() }
 }

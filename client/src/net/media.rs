@@ -70,11 +70,12 @@ pub struct Media {
 }
 
 impl Media {
-    /// The call went live: the encoders may begin.
-    pub fn new(connected: &Connected, ports: Ports, now: Timestamp) -> Self {
+    /// The call went live: the encoders may begin, with what was captured since this person `accepted` (a caller did so by
+    /// calling).
+    pub fn new(connected: &Connected, ports: Ports, accepted: Option<Timestamp>, now: Timestamp) -> Self {
         let published = connected.published.iter().map(|stream| (stream.index, stream.id)).collect();
         let received = connected.received.iter().map(|stream| (stream.id, stream.index, stream.kind));
-        ports.control.set_live(true);
+        ports.control.set_live(Some(accepted.unwrap_or_default()));
         Self {
             call: connected.call,
             uplink: Uplink::new(published, ports.target),
@@ -143,7 +144,7 @@ impl Media {
     /// The call is over: the encoders stop, and the stages end as their queues close. `unusable` datagrams could not be
     /// read, or belonged to no call.
     pub fn finish(mut self, unusable: u64, now: Timestamp) {
-        self.ports.control.set_live(false);
+        self.ports.control.set_live(None);
         let unusable = (Counter::UnusableDatagrams, unusable);
         for (what, count) in self.downlink.take_counts().into_iter().chain([unusable]).filter(|(_, count)| *count > 0)
         {

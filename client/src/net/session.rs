@@ -25,6 +25,9 @@ use crate::{
 /// How long a relay may take to answer a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a good-bye may take.
+const HANG_UP_TIME: Duration = Duration::from_secs(1);
+
 /// Why one did not get in.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -151,8 +154,7 @@ impl Session {
     /// Leaves in good order: what was said is delivered, and the relay knows at once.
     pub async fn leave(mut self) {
         self.control.writer.finish().await;
-        self.connection.close(0u32.into(), b"bye");
-        self.endpoint.wait_idle().await;
+        hang_up(&self.endpoint, &self.connection).await;
     }
 }
 
@@ -189,11 +191,16 @@ pub struct Dial {
 /// Any [`Error`]; [`Error::NotEnrolled`] if the relay does not know the device.
 pub async fn connect(how: &Dial) -> Result<Session, Error> {
     let (endpoint, connection) = dial(&how.network, &how.link, &how.device).await?;
-    match Control::open(&connection, how.presence).await? {
-        (control, relay::Body::Welcome(welcome)) => Ok(Session { endpoint, connection, control, welcome }),
-        (_, relay::Body::Greeting(_)) => Err(Error::NotEnrolled(place(&how.link))),
-        (_, other) => Err(unexpected(&other)),
-    }
+    let error = match Control::open(&connection, how.presence).await {
+        Ok((control, relay::Body::Welcome(welcome))) => {
+            return Ok(Session { endpoint, connection, control, welcome });
+        }
+        Ok((_, relay::Body::Greeting(_))) => Error::NotEnrolled(place(&how.link)),
+        Ok((_, other)) => unexpected(&other),
+        Err(error) => error.into(),
+    };
+    hang_up(&endpoint, &connection).await;
+    Err(error)
 }
 
 /// Registers a new person with the link's invite and enrols this device as their first, in one step.
@@ -222,11 +229,16 @@ impl Guest {
     /// Any [`Error`]; [`Error::AlreadyEnrolled`] if it does.
     pub async fn arrive(network: &Network, link: &Link, device: &Key) -> Result<Self, Error> {
         let (endpoint, connection) = dial(network, link, device).await?;
-        match Control::open(&connection, Presence::Reachable).await? {
-            (control, relay::Body::Greeting(_)) => Ok(Self { endpoint, connection, control, link: link.clone() }),
-            (_, relay::Body::Welcome(welcome)) => Err(Error::AlreadyEnrolled(welcome.name)),
-            (_, other) => Err(unexpected(&other)),
-        }
+        let error = match Control::open(&connection, Presence::Reachable).await {
+            Ok((control, relay::Body::Greeting(_))) => {
+                return Ok(Self { endpoint, connection, control, link: link.clone() });
+            }
+            Ok((_, relay::Body::Welcome(welcome))) => Error::AlreadyEnrolled(welcome.name),
+            Ok((_, other)) => unexpected(&other),
+            Err(error) => error.into(),
+        };
+        hang_up(&endpoint, &connection).await;
+        Err(error)
     }
 
     /// Registers a new person, known by the fresh key `account`, with the link's invite, and enrols `device` as their
@@ -236,6 +248,18 @@ impl Guest {
     ///
     /// Any [`Error`]. After [`Error::Unconfirmed`] the person may be registered, after every other one is not.
     pub async fn register(mut self, device: &Key, account: &Key, who: &Credentials) -> Result<Session, Error> {
+        match self.last_word_of_registration(device, account, who).await {
+            Ok(finish) => self.enter(client::Body::RegisterFinish(finish)).await,
+            Err(error) => Err(self.give_up(error).await),
+        }
+    }
+
+    async fn last_word_of_registration(
+        &mut self,
+        device: &Key,
+        account: &Key,
+        who: &Credentials,
+    ) -> Result<control::RegisterFinish, Error> {
         let (registration, request) = opaque::Registration::start(&who.password)?;
         let start = control::RegisterStart {
             name: who.name.clone(),
@@ -248,13 +272,12 @@ impl Guest {
         };
         let (upload, export_key) = registration.finish(&reply.opaque)?;
         let list = DeviceList { version: 1, devices: vec![this_device(device, who)] };
-        let finish = control::RegisterFinish {
+        Ok(control::RegisterFinish {
             opaque: upload,
             account_key: account.public().to_vec(),
             sealed_account_key: account.seal(&export_key)?,
             devices: Some(account.sign_devices(&list)),
-        };
-        self.enter(client::Body::RegisterFinish(finish)).await
+        })
     }
 
     /// Proves the password of an account that exists.
@@ -263,6 +286,14 @@ impl Guest {
     ///
     /// Any [`Error`]; [`opaque::Error::WrongPassword`] for a wrong password and for an unknown name alike.
     pub async fn log_in(mut self, who: &Credentials) -> Result<Member, Error> {
+        match self.prove_password(who).await {
+            Ok((account, devices)) => Ok(Member { guest: self, account, devices }),
+            Err(error) => Err(self.give_up(error).await),
+        }
+    }
+
+    /// The account's key and its devices, for its password.
+    async fn prove_password(&mut self, who: &Credentials) -> Result<(Key, SignedDevices), Error> {
         let (login, request) = opaque::Login::start(&who.password)?;
         let start = control::LoginStart { name: who.name.clone(), opaque: request };
         let reply = match self.control.request(client::Body::LoginStart(start)).await? {
@@ -273,7 +304,7 @@ impl Guest {
         match self.control.request(client::Body::LoginFinish(control::LoginFinish { opaque: finish })).await? {
             relay::Body::LoggedIn(logged_in) => {
                 let account = Key::unseal(&logged_in.sealed_account_key, &export_key)?;
-                Ok(Member { guest: self, account, devices: logged_in.devices.unwrap_or_default() })
+                Ok((account, logged_in.devices.unwrap_or_default()))
             }
             other => Err(unexpected(&other)),
         }
@@ -281,18 +312,25 @@ impl Guest {
 
     /// Says the last word, after which the relay knows the device.
     async fn enter(mut self, body: client::Body) -> Result<Session, Error> {
-        match self.control.request(body).await {
+        let error = match self.control.request(body).await {
             Ok(relay::Body::Welcome(welcome)) => {
                 let Self { endpoint, connection, control, link: _ } = self;
-                Ok(Session { endpoint, connection, control, welcome })
+                return Ok(Session { endpoint, connection, control, welcome });
             }
-            Err(error) if is_plain_refusal(&error) => Err(error.into()),
-            Err(error) => Err(Error::Unconfirmed(error)),
+            Err(error) if is_plain_refusal(&error) => error.into(),
+            Err(error) => Error::Unconfirmed(error),
             Ok(other) => match unexpected(&other) {
-                Error::Control(error) => Err(Error::Unconfirmed(error)),
-                other => Err(other),
+                Error::Control(error) => Error::Unconfirmed(error),
+                other => other,
             },
-        }
+        };
+        Err(self.give_up(error).await)
+    }
+
+    /// Leaves because of `error`.
+    async fn give_up(self, error: Error) -> Error {
+        hang_up(&self.endpoint, &self.connection).await;
+        error
     }
 }
 
@@ -322,16 +360,25 @@ impl Member {
     ///
     /// Any [`Error`]. After [`Error::Unconfirmed`] the device may be enrolled, after every other one is not.
     pub async fn enrol(self, device: &Key, who: &Credentials) -> Result<Session, Error> {
-        let devices = self.account.add_device(&self.devices, this_device(device, who))?;
+        let devices = match self.account.add_device(&self.devices, this_device(device, who)) {
+            Ok(devices) => devices,
+            Err(error) => return Err(self.guest.give_up(error.into()).await),
+        };
         self.guest.enter(client::Body::Enrol(control::Enrol { devices: Some(devices) })).await
     }
 
     /// Leaves without a device; the account's key serves to sign what an enrolled one brings.
     pub async fn leave(self) -> Key {
-        self.guest.connection.close(0u32.into(), b"bye");
-        self.guest.endpoint.wait_idle().await;
+        hang_up(&self.guest.endpoint, &self.guest.connection).await;
         self.account
     }
+}
+
+/// Closes a connection so that the relay hears of it: a process that merely ends leaves it waiting.
+async fn hang_up(endpoint: &Endpoint, connection: &Connection) {
+    connection.close(0u32.into(), b"bye");
+    // Who cannot be told finds out by themselves.
+    let _ = tokio::time::timeout(HANG_UP_TIME, endpoint.wait_idle()).await;
 }
 
 async fn dial(network: &Network, link: &Link, device: &Key) -> Result<(Endpoint, Connection), Error> {

@@ -15,7 +15,8 @@ pub struct SendControl(Arc<watch::Sender<State>>);
 /// The latest values.
 #[derive(Debug, Clone, Copy)]
 struct State {
-    live: bool,
+    /// Media may flow: what was captured since then.
+    live: Option<Timestamp>,
     muted: bool,
     camera_off: bool,
     target: Bitrate,
@@ -28,7 +29,7 @@ impl SendControl {
     /// Nothing is sent yet; once it is, pictures get `target`.
     pub fn new(target: Bitrate) -> Self {
         Self(Arc::new(watch::Sender::new(State {
-            live: false,
+            live: None,
             muted: false,
             camera_off: false,
             target,
@@ -38,12 +39,17 @@ impl SendControl {
         })))
     }
 
-    /// Media may flow, or no longer may.
-    pub fn set_live(&self, live: bool) {
+    /// Media may flow that was captured `since` this person accepted, or no longer may.
+    pub fn set_live(&self, since: Option<Timestamp>) {
         self.0.send_modify(|state| {
-            state.live = live;
-            state.keyframe_wanted |= live;
+            state.live = since;
+            state.keyframe_wanted |= since.is_some();
         });
+    }
+
+    /// What was captured `at` this time may be sent: the call was accepted by then.
+    pub fn accepted(&self, at: Timestamp) -> bool {
+        self.0.borrow().live.is_some_and(|since| since <= at)
     }
 
     /// Silence instead of the microphone.
@@ -76,26 +82,26 @@ impl SendControl {
 
     /// Media may flow.
     pub fn is_live(&self) -> bool {
-        self.0.borrow().live
+        self.0.borrow().live.is_some()
     }
 
     /// Sound may be sent now.
     pub fn sending_sound(&self) -> bool {
         let state = self.0.borrow();
-        state.live && !state.muted
+        state.live.is_some() && !state.muted
     }
 
     /// Pictures may be sent now, budget aside.
     pub fn sending_video(&self) -> bool {
         let state = self.0.borrow();
-        state.live && !state.camera_off
+        state.live.is_some() && !state.camera_off
     }
 
     /// The encode gate: waits until a picture may be encoded.
     pub async fn gate(&self) {
         let mut receiver = self.0.subscribe();
         // The sender lives in `self`, so this cannot fail.
-        let _ = receiver.wait_for(|state| state.live && !state.camera_off && state.may_encode).await;
+        let _ = receiver.wait_for(|state| state.live.is_some() && !state.camera_off && state.may_encode).await;
     }
 
     /// What the next picture should be; a wanted keyframe is granted at most every 300 ms.
@@ -138,7 +144,7 @@ mod tests {
             async move { control.gate().await }
         });
         control.set_may_encode(false);
-        control.set_live(true);
+        control.set_live(Some(Timestamp::ZERO));
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         control.set_may_encode(true);

@@ -213,20 +213,16 @@ impl PictureStage {
         Some(Held { at, picture, record })
     }
 
-    /// Shows a picture and gives it back, to be drawn over.
+    /// Hands a picture to the eye, which gives one back, to be drawn over.
     fn show(&mut self, held: Held) -> Picture {
-        let Held { picture, mut record, .. } = held;
-        let presented = self.clock.now();
+        let Held { picture, record, .. } = held;
         let about = Shown {
             capture: record.capture.unwrap_or_default(),
             frame: record.frame.unwrap_or_default(),
             captured: Timestamp::from_nanos(record.captured_ns.unwrap_or_default()),
-            presented,
+            presented: self.clock.now(),
         };
-        self.sink.show(&picture, about);
-        record.presented_ns = Some(presented.as_nanos());
-        record.end(Fate::Shown);
-        picture
+        self.sink.show(picture, about, record)
     }
 }
 

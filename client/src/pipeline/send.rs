@@ -98,27 +98,45 @@ pub trait Encoder: Send {
     ) -> Result<EncodedPicture, h264::Error>;
 }
 
-/// openh264 behind the seam.
+/// openh264 behind the seam. Follows the size of the pictures: another one takes a new encoder, and so a keyframe.
 pub struct H264 {
     encoder: h264::Encoder,
-    target: Bitrate,
+    config: h264::EncoderConfig,
 }
 
 impl H264 {
-    /// An encoder for pictures of `size` at `frames_per_second`.
+    /// An encoder for pictures that are `size` at first, at about `frames_per_second`.
     ///
     /// # Errors
     ///
     /// If openh264 refuses the size.
     pub fn new(size: (u32, u32), frames_per_second: f64, target: Bitrate) -> Result<Self, h264::Error> {
-        let encoder = h264::Encoder::new(h264::EncoderConfig {
+        let config = h264::EncoderConfig {
             width: size.0,
             height: size.1,
             frames_per_second: frames_per_second as f32,
             bitrate_bps: bits_per_second(target),
             threads: ENCODER_THREADS,
-        })?;
-        Ok(Self { encoder, target })
+        };
+        Ok(Self { encoder: h264::Encoder::new(config)?, config })
+    }
+
+    /// Makes the encoder one for this size and rate, if it is not already.
+    fn follow(&mut self, size: (u32, u32), target: Bitrate) -> Result<(), h264::Error> {
+        let config = h264::EncoderConfig {
+            width: size.0,
+            height: size.1,
+            bitrate_bps: bits_per_second(target),
+            ..self.config
+        };
+        if size != (self.config.width, self.config.height) {
+            tracing::info!(?size, "pictures come in another size");
+            self.encoder = h264::Encoder::new(config)?;
+        } else if config.bitrate_bps != self.config.bitrate_bps {
+            self.encoder.set_bitrate(config.bitrate_bps);
+        }
+        self.config = config;
+        Ok(())
     }
 }
 
@@ -135,10 +153,7 @@ impl Encoder for H264 {
         keyframe: bool,
         out: &mut Vec<u8>,
     ) -> Result<EncodedPicture, h264::Error> {
-        if target != self.target {
-            self.encoder.set_bitrate(bits_per_second(target));
-            self.target = target;
-        }
+        self.follow((picture.width, picture.height), target)?;
         let request = h264::FrameRequest { keyframe, qp: None, timestamp_us: captured.as_micros() };
         let info = self.encoder.encode(picture, request, out)?;
         Ok(EncodedPicture {
@@ -184,6 +199,12 @@ pub async fn encode_pictures(mut stage: PictureStage) {
             }
             permit = ready(&stage.control, &stage.queue), if waiting.is_some() => {
                 let (Some(permit), Some(captured)) = (permit, waiting.take()) else { return };
+                if !stage.control.accepted(captured.at) {
+                    // It was waiting when the person accepted, and shows what was before: no part of the call.
+                    drop(captured.record.unless_counted());
+                    stage.pool.put(captured.picture);
+                    continue;
+                }
                 if let Some(frame) = stage.encode(next, captured).await {
                     next = next.next();
                     permit.send(frame);
@@ -280,6 +301,9 @@ pub async fn encode_sound(mut stage: SoundStage) {
             }
         };
         if !stage.control.sending_sound() {
+            continue;
+        }
+        if !stage.control.accepted(captured) {
             continue;
         }
         let record = FrameRecord {

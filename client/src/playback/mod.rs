@@ -1,11 +1,15 @@
-//! Where pictures and sound end: recordings, or nowhere. The speaker is in [`crate::sound`].
+//! Where pictures and sound end: the window (`ui::pictures`), the speaker ([`crate::sound`]), recordings, or nowhere.
 
+pub mod output;
 pub mod record;
 
 use visavis_codec::Picture;
 use visavis_proto::time::Timestamp;
 
-use crate::capture::sound::{BLOCK, Block};
+use crate::{
+    capture::sound::{BLOCK, Block},
+    stats::Open,
+};
 
 /// What is known of a picture that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,14 +20,19 @@ pub struct Shown {
     pub frame: u32,
     /// When it was captured, by this device's clock.
     pub captured: Timestamp,
-    /// When it is shown.
+    /// When it is handed to the sink, which for a sink without a screen is when it is shown.
     pub presented: Timestamp,
 }
 
 /// Shows pictures. A seam: a recording, a window, nothing. Must not block: it runs on the decode thread.
 pub trait PictureSink: Send {
-    /// Shows a picture.
-    fn show(&mut self, picture: &Picture, about: Shown);
+    /// Takes a picture that is due, and gives back any picture, to be drawn over: pictures are moved, never copied.
+    ///
+    /// `record` is the sink's to end: [`Open::shown`] once the picture is seen, [`Drop::Superseded`] if a newer one was
+    /// there first.
+    ///
+    /// [`Drop::Superseded`]: crate::stats::record::Drop::Superseded
+    fn show(&mut self, picture: Picture, about: Shown, record: Open) -> Picture;
 }
 
 /// What an ear answers.
@@ -75,7 +84,10 @@ impl Pace {
 pub struct Nowhere;
 
 impl PictureSink for Nowhere {
-    fn show(&mut self, _picture: &Picture, _about: Shown) {}
+    fn show(&mut self, picture: Picture, about: Shown, record: Open) -> Picture {
+        record.shown(about.presented);
+        picture
+    }
 }
 
 /// Plays nothing, by the clock.

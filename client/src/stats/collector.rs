@@ -173,6 +173,11 @@ impl Collector {
         }
     }
 
+    /// Whether a call went live.
+    pub fn went_live(&self) -> bool {
+        self.live.is_some()
+    }
+
     /// The figures since the last call of this, `None` before the call is live.
     pub fn live(&mut self, now: Timestamp, since: Duration) -> Option<Live> {
         let live = self.live?;

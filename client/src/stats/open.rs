@@ -5,6 +5,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use visavis_proto::time::Timestamp;
+
 use super::{
     Sender,
     record::{Fate, FrameRecord},
@@ -35,6 +37,12 @@ impl Open {
     /// The frame is of the call after all.
     pub fn count(&mut self) {
         self.counts = true;
+    }
+
+    /// The picture was seen, or handed to what stands for an eye, at `at`.
+    pub fn shown(mut self, at: Timestamp) {
+        self.record.presented_ns = Some(at.as_nanos());
+        self.end(Fate::Shown);
     }
 
     /// The frame's fate is known.

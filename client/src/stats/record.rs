@@ -194,6 +194,8 @@ pub enum Counter {
     DuplicatePackets,
     /// Media packets of frames that had been given up.
     LatePackets,
+    /// Lost frames beyond what a stream can have had: counted, and not told one by one.
+    UntoldLosses,
     /// Blocks of sound that were skipped to catch up.
     SkippedSound,
     /// Blocks of sound that were shortened to catch up.

@@ -304,18 +304,6 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_holds_whatever_the_two_ends_counted() {
-        for (lost, given_up, captured) in [(0, 0, 90), (0, 2, 95), (5, 2, 100), (3, 7, 100), (9, 0, 10)] {
-            let mut both = direction(80, &[("reference_missing", lost), ("decode_failed", 1)]);
-            let dropped = counts(&[("send_buffer_full", given_up)]);
-            both.count_sent(&Sent { captured, encoded: captured, dropped });
-            let frames = both.frames;
-            let fates = frames.shown + frames.dropped.values().sum::<u64>() + frames.in_flight;
-            assert_eq!(frames.captured, fates, "{lost} {given_up} {captured}");
-        }
-    }
-
-    #[test]
     fn a_report_of_before_the_senders_counts_is_read() {
         let text = r#"{ "captured": 3, "encoded": 3, "shown": 3, "dropped": {} }"#;
         assert_eq!(serde_json::from_str::<Frames>(text).expect("parses").in_flight, 0);

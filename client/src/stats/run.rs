@@ -18,6 +18,7 @@ use super::{
 use crate::{
     chan::failures::Reporter,
     clock::Clock,
+    playback::output,
     thread::{Stage, Urgency},
 };
 
@@ -35,18 +36,7 @@ pub struct Running {
 /// What goes wrong with statistics.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file of `--stats` cannot be made.
-    #[error(
-        "cannot write statistics to {}: {source}. Check that the folder exists, is writable and has room",
-        path.display()
-    )]
-    Begin {
-        /// Which file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The file of `--stats` could not be written any further.
+    /// The file of `--stats` could not be written, or not any further.
     #[error("the statistics in {} ended early: {source}. Make room there, or choose another place", path.display())]
     Write {
         /// Which file.
@@ -62,14 +52,14 @@ pub enum Error {
     Panicked,
 }
 
-/// Starts collecting from `queue`, with a JSON line a frame in `lines` if it is given. If that file cannot be written any
-/// further, `reporter` is told, and the sums go on.
+/// Starts collecting from `queue`, with a JSON line a frame in `lines` if it is given. That file is emptied at the first of
+/// them, or at the end of a call that had none. If it cannot be written, `reporter` is told, and the sums go on.
 ///
 /// # Errors
 ///
-/// [`Error::Begin`] or [`Error::Thread`].
+/// [`Error::Thread`].
 pub fn start(queue: Queue, clock: Clock, lines: Option<&Path>, reporter: Reporter) -> Result<Running, Error> {
-    let lines = lines.map(|path| Lines::begin(path, reporter)).transpose()?;
+    let lines = lines.map(|path| Lines { path: path.to_owned(), file: None, reporter });
     let (live_sender, live) = watch::channel(None);
     let (finished, done) = oneshot::channel();
     let stage = Stage::spawn("visavis-stats", Urgency::Usual, move || async move {
@@ -101,14 +91,17 @@ impl Running {
 /// The file of `--stats`.
 struct Lines {
     path: PathBuf,
-    file: BufWriter<File>,
+    /// From the first line on.
+    file: Option<BufWriter<File>>,
     reporter: Reporter,
 }
 
 impl Lines {
-    fn begin(path: &Path, reporter: Reporter) -> Result<Self, Error> {
-        let file = File::create(path).map_err(|source| Error::Begin { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), reporter })
+    fn file(&mut self) -> io::Result<&mut BufWriter<File>> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => Ok(none.insert(BufWriter::new(output::begin(&self.path)?))),
+        }
     }
 
     /// The file could not be written: tells it.
@@ -146,8 +139,12 @@ async fn collect(
                 None => break,
                 Some(Item::Note(note)) => collector.note(note),
                 Some(Item::Frame(record)) => {
-                    let out = lines.as_mut().map(|lines| &mut lines.file as &mut dyn Write);
-                    if let Err(error) = collector.record(&record, out) {
+                    let out = lines.as_mut().map(Lines::file).transpose();
+                    let written = match out {
+                        Ok(out) => collector.record(&record, out.map(|file| file as &mut dyn Write)),
+                        Err(error) => collector.record(&record, None).and(Err(error)),
+                    };
+                    if let Err(error) = written {
                         result = lines.take().map_or(Ok(()), |lines| Err(lines.fail(error)));
                     }
                 }
@@ -156,7 +153,8 @@ async fn collect(
     }
     collector.note(Note::Counted(Counter::LostRecords, queue.lost()));
     if let Some(mut lines) = lines
-        && let Err(error) = write_last(&mut lines.file, &collector)
+        && (lines.file.is_some() || collector.went_live())
+        && let Err(error) = lines.file().and_then(|file| write_last(file, &collector))
     {
         result = Err(lines.fail(error));
     }

@@ -8,7 +8,10 @@
 //! Each packet is covered by two reports, so that one lost report loses nothing, and a packet that was overtaken has
 //! until the second to come. What both say did not come is lost, or what one says if the other was lost itself.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use super::sequence::Unwrapper;
 use crate::{
@@ -32,6 +35,10 @@ const FORGET: Duration = Duration::from_secs(2);
 
 /// The window of [`SentLog::loss_share`]: long enough to hold hundreds of packets, short enough to act on.
 const LOSS_WINDOW: Duration = Duration::from_secs(1);
+
+/// Most reports told apart within [`LOSS_WINDOW`]: four times what [`INTERVAL`] allows, since the network bunches them.
+/// What more of them settle counts as settled by the newest of these.
+const MAX_REPORTS: usize = 200;
 
 /// The receiving end: when packets arrived.
 #[derive(Debug, Default)]
@@ -143,21 +150,24 @@ pub struct Acked {
 #[derive(Debug, Default)]
 pub struct SentLog {
     unwrapper: Unwrapper,
-    /// Ascending; at most [`MAX_SENT`].
+    /// Ascending; at most [`MAX_SENT`]. The first is open; what was settled behind it stays until it is the first, so
+    /// that a report costs as much as it is long, and not as much as is in flight.
     packets: VecDeque<Sent>,
-    /// Per report: when it came, how many packets it settled as received and as lost. Older than [`LOSS_WINDOW`] go.
+    /// Numbers of open packets that one report has said had not arrived.
+    missed: BTreeSet<u64>,
+    /// Per report: when it came, how many packets it settled as received and as lost. Older than [`LOSS_WINDOW`] go; at
+    /// most [`MAX_REPORTS`].
     settled: VecDeque<(Timestamp, u64, u64)>,
     in_flight: u64,
     unsettled: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Sent {
     number: u64,
     size: DataSize,
     at: Timestamp,
-    /// Reports that said it had not arrived.
-    missed: u8,
+    open: bool,
 }
 
 impl SentLog {
@@ -175,38 +185,75 @@ impl SentLog {
         let expired = |packet: &Sent| packet.at + FORGET <= now;
         while self.packets.len() >= MAX_SENT || self.packets.front().is_some_and(expired) {
             let Some(packet) = self.packets.pop_front() else { break };
-            self.in_flight -= packet.size.as_bytes();
-            self.unsettled += 1;
+            if packet.open {
+                self.missed.remove(&packet.number);
+                self.in_flight -= packet.size.as_bytes();
+                self.unsettled += 1;
+            }
         }
         self.in_flight += size.as_bytes();
-        self.packets.push_back(Sent { number, size, at: now, missed: 0 });
+        self.packets.push_back(Sent { number, size, at: now, open: true });
     }
 
     /// A report came. Reports for packets that were never sent are ignored.
     pub fn handle_feedback(&mut self, feedback: &Feedback, now: Timestamp) -> Acked {
         let base = self.unwrapper.extend(feedback.base);
         let mut acked = Acked::default();
-        let mut in_flight = 0;
-        self.packets.retain_mut(|packet| {
-            let verdict = packet.judge(base, feedback);
-            match verdict {
-                Verdict::Arrived(arrived) => acked.received.push(AckedPacket {
-                    sequence: packet.number as u32,
-                    size: packet.size,
-                    sent: packet.at,
-                    arrived,
-                }),
-                Verdict::Lost => acked.lost.push(packet.number as u32),
-                Verdict::Open => in_flight += packet.size.as_bytes(),
+        // No later report covers these: one that missed them once settles them. What none has covered stays open until
+        // it is forgotten.
+        while let Some(number) = self.missed.first().copied().filter(|&number| number < base) {
+            self.missed.remove(&number);
+            if let Ok(index) = self.packets.binary_search_by_key(&number, |packet| packet.number) {
+                self.settle(index);
+                acked.lost.push(number as u32);
             }
-            verdict == Verdict::Open
-        });
-        self.in_flight = in_flight;
-        self.settled.push_back((now, acked.received.len() as u64, acked.lost.len() as u64));
+        }
+        for (number, arrival) in (base..).zip(&feedback.arrivals) {
+            let Ok(index) = self.packets.binary_search_by_key(&number, |packet| packet.number) else { continue };
+            let Sent { size, at: sent, open, .. } = self.packets[index];
+            match arrival {
+                _ if !open => {}
+                Some(after) => {
+                    self.missed.remove(&number);
+                    self.settle(index);
+                    let arrived = feedback.reference + Duration::from_micros(u64::from(*after));
+                    acked.received.push(AckedPacket { sequence: number as u32, size, sent, arrived });
+                }
+                None if self.missed.remove(&number) => {
+                    self.settle(index);
+                    acked.lost.push(number as u32);
+                }
+                None => {
+                    self.missed.insert(number);
+                }
+            }
+        }
+        while self.packets.front().is_some_and(|packet| !packet.open) {
+            self.packets.pop_front();
+        }
+        self.count(now, acked.received.len() as u64, acked.lost.len() as u64);
+        acked
+    }
+
+    /// The packet is known to have arrived, or not to have.
+    fn settle(&mut self, index: usize) {
+        let packet = &mut self.packets[index];
+        packet.open = false;
+        self.in_flight -= packet.size.as_bytes();
+    }
+
+    fn count(&mut self, now: Timestamp, received: u64, lost: u64) {
         while self.settled.front().is_some_and(|&(at, ..)| at + LOSS_WINDOW <= now) {
             self.settled.pop_front();
         }
-        acked
+        let is_full = self.settled.len() >= MAX_REPORTS;
+        match self.settled.back_mut() {
+            Some(newest) if is_full => {
+                newest.1 += received;
+                newest.2 += lost;
+            }
+            _ => self.settled.push_back((now, received, lost)),
+        }
     }
 
     /// Lost packets among those settled in the last second of reports, 0 to 1; `None` before any was settled.
@@ -224,30 +271,6 @@ impl SentLog {
     /// Packets forgotten before a report settled them.
     pub const fn unsettled(&self) -> u64 {
         self.unsettled
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Arrived(Timestamp),
-    Lost,
-    Open,
-}
-
-impl Sent {
-    fn judge(&mut self, base: u64, feedback: &Feedback) -> Verdict {
-        let Some(index) = self.number.checked_sub(base) else {
-            // No later report covers it: one that missed it once settles it, none leaves it open until forgotten.
-            return if self.missed > 0 { Verdict::Lost } else { Verdict::Open };
-        };
-        match feedback.arrivals.get(index as usize) {
-            None => Verdict::Open,
-            Some(Some(after)) => Verdict::Arrived(feedback.reference + Duration::from_micros(u64::from(*after))),
-            Some(None) => {
-                self.missed += 1;
-                if self.missed >= 2 { Verdict::Lost } else { Verdict::Open }
-            }
-        }
     }
 }
 
@@ -355,6 +378,46 @@ mod tests {
         assert!(feedback.arrivals.len() <= MAX_ENTRIES && feedback.encode().len() <= MAX_MEDIA_BYTES);
         sent.sent(10_000, SIZE, at(3_000_000));
         assert_eq!(sent.in_flight(), SIZE, "what is too old is forgotten");
+    }
+
+    #[test]
+    fn more_reports_than_are_told_apart_still_count() {
+        let mut sent = SentLog::new();
+        let reports = MAX_REPORTS as u32 * 3;
+        for n in 0..reports {
+            sent.sent(n, SIZE, at(0));
+            let arrivals = vec![Some(0)];
+            // One in four is reported missing twice.
+            if n % 4 == 0 {
+                let feedback = Feedback { base: n, reference: at(0), arrivals: vec![None] };
+                (0..2).for_each(|_| drop(sent.handle_feedback(&feedback, at(u64::from(n)))));
+            } else {
+                sent.handle_feedback(&Feedback { base: n, reference: at(0), arrivals }, at(u64::from(n)));
+            }
+        }
+        assert_eq!(sent.settled.len(), MAX_REPORTS);
+        assert_eq!((sent.loss_share(), sent.in_flight()), (Some(0.25), DataSize::ZERO));
+        assert!(sent.packets.is_empty() && sent.missed.is_empty());
+        // A second later none of them counts.
+        sent.handle_feedback(&Feedback { base: reports, reference: at(0), arrivals: vec![] }, at(1_100_000));
+        assert_eq!((sent.settled.len(), sent.loss_share()), (1, None));
+    }
+
+    #[test]
+    fn a_packet_that_no_report_covers_holds_up_none_behind_it() {
+        let mut sent = SentLog::new();
+        (0..8).for_each(|n| sent.sent(n, SIZE, at(0)));
+        let report = |base, arrivals| Feedback { base, reference: at(0), arrivals };
+        let acked = sent.handle_feedback(&report(2, vec![Some(0), None, Some(0), None]), at(1));
+        assert_eq!((acked.received.len(), acked.lost.len(), sent.in_flight()), (2, 0, DataSize::from_bytes(6_000)));
+        // A report from before it, then one that no longer covers what the first one missed.
+        let acked = sent.handle_feedback(&report(0, vec![Some(0)]), at(2));
+        assert_eq!((acked.received.len(), acked.lost.len(), sent.in_flight()), (1, 0, DataSize::from_bytes(5_000)));
+        let acked = sent.handle_feedback(&report(5, vec![None, Some(0), Some(0)]), at(3));
+        assert_eq!((acked.received.len(), acked.lost, sent.in_flight()), (2, vec![3, 5], SIZE));
+        assert_eq!(sent.unsettled(), 0);
+        sent.sent(8, SIZE, at(2_000_000));
+        assert_eq!((sent.unsettled(), sent.in_flight()), (1, SIZE), "what nothing covered is forgotten");
     }
 
     #[test]

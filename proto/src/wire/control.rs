@@ -184,8 +184,8 @@ pub mod relay {
     }
 }
 
-/// Checks a person's name: 1 to [`MAX_NAME_BYTES`] bytes of letters and digits of any script and ` -_.'`, at least one of
-/// them a letter or digit, single blanks and none at the ends.
+/// Checks a person's name: 1 to [`MAX_NAME_BYTES`] bytes of letters and digits of any script and ` -_.'`, the first of
+/// them a letter or digit, so that no name is taken for an option; single blanks and none at the end.
 ///
 /// Characters that identifiers should not have (invisible, full-width, ligatures) are refused, and so are scripts that do
 /// not belong together, by Unicode Technical Standard 39 (identifier status, and "highly restrictive" mixing). A name
@@ -194,11 +194,16 @@ pub fn valid_name(name: &str) -> bool {
     let punctuation = |c| matches!(c, ' ' | '-' | '_' | '.' | '\'');
     let letters: String = name.chars().filter(|&c| !punctuation(c)).collect();
     (1..=MAX_NAME_BYTES).contains(&name.len())
-        && name.trim() == name
+        && name.starts_with(char::is_alphanumeric)
+        && !name.ends_with(' ')
         && !name.contains("  ")
-        && !letters.is_empty()
         && letters.chars().all(|c| c.is_alphanumeric() && c.identifier_allowed())
         && letters.check_restriction_level(RestrictionLevel::HighlyRestrictive)
+}
+
+/// Checks a device's name: at most [`MAX_DEVICE_NAME_BYTES`] bytes, no control characters.
+pub fn valid_device_name(name: &str) -> bool {
+    name.len() <= MAX_DEVICE_NAME_BYTES && !name.contains(char::is_control)
 }
 
 /// The form in which names are compared: no two people's differ by case alone.
@@ -241,8 +246,32 @@ mod tests {
         let long = "x".repeat(MAX_NAME_BYTES + 1);
         let tricks = ["\u{ff41}lice", "alice\u{3164}", "\u{3164}", "\u{430}lice", "al\u{456}ce", "\u{fb01}n"];
         assert!(tricks.iter().all(|name| !valid_name(name)));
-        for bad in ["", " a", "a ", "al  ice", "-", ".", "a\nb", "a\u{202e}b", "a/b", "a@b", &long] {
+        for bad in [
+            "",
+            " a",
+            "a ",
+            "al  ice",
+            "-",
+            ".",
+            "-x",
+            "--help",
+            "_a",
+            "'a",
+            ".a",
+            "a\nb",
+            "a\u{202e}b",
+            "a/b",
+            "a@b",
+            &long,
+        ] {
             assert!(!valid_name(bad), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn device_names() {
+        let long = "x".repeat(MAX_DEVICE_NAME_BYTES + 1);
+        assert!(["laptop", "Zoë's phone (old)", &long[1..]].iter().all(|name| valid_device_name(name)));
+        assert!(["a\nb", "\u{1b}[2J", "a\u{7f}", "\u{9b}", &long].iter().all(|name| !valid_device_name(name)));
     }
 }

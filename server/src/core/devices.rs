@@ -5,7 +5,9 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use prost::Message as _;
 use visavis_proto::{
     ids::{AccountKey, DeviceKey},
-    wire::control::{self, DEVICE_LIST_CONTEXT, MAX_DEVICE_NAME_BYTES, MAX_DEVICES, SignedDevices},
+    wire::control::{
+        self, DEVICE_LIST_CONTEXT, MAX_DEVICE_NAME_BYTES, MAX_DEVICES, SignedDevices, valid_device_name,
+    },
 };
 
 use crate::db::DeviceList;
@@ -68,15 +70,16 @@ pub fn check(
     let mut devices = Vec::with_capacity(list.devices.len());
     for device in &list.devices {
         let key = DeviceKey::try_from(&device.key[..]).map_err(|_| Error::Malformed)?;
-        if device.name.len() > MAX_DEVICE_NAME_BYTES {
-            return Err(Error::Malformed);
-        }
         if devices.contains(&key) {
             return Err(Error::Devices);
         }
         let known = last.is_some_and(|last| last.devices.contains(&key));
         if !known && key != bringer {
             return Err(Error::Stranger);
+        }
+        // What was enrolled before names were looked at this closely stays.
+        if device.name.len() > MAX_DEVICE_NAME_BYTES || !known && !valid_device_name(&device.name) {
+            return Err(Error::Malformed);
         }
         devices.push(key);
     }
@@ -104,10 +107,26 @@ mod tests {
     }
 
     fn sign(version: u64, devices: &[DeviceKey]) -> SignedDevices {
-        let device = |key: &DeviceKey| control::Device { key: key.to_vec(), name: "laptop".into(), added_ms: 1 };
+        sign_named(version, devices, "laptop")
+    }
+
+    fn sign_named(version: u64, devices: &[DeviceKey], name: &str) -> SignedDevices {
+        let device = |key: &DeviceKey| control::Device { key: key.to_vec(), name: name.into(), added_ms: 1 };
         let list = control::DeviceList { version, devices: devices.iter().map(device).collect() }.encode_to_vec();
         let signature = account().0.sign(&[DEVICE_LIST_CONTEXT, &list].concat()).as_ref().to_vec();
         SignedDevices { list, signature }
+    }
+
+    #[test]
+    fn a_new_device_brings_no_control_characters_and_an_old_one_keeps_its_own() {
+        let key = account().1;
+        let check = |name, devices: &[DeviceKey], last: Option<&DeviceList>| {
+            check(&sign_named(2, devices, name), key, last, devices[0]).map(|list| list.devices)
+        };
+        let last = DeviceList { version: 1, list: Vec::new(), signature: Vec::new(), devices: vec![OLD] };
+        assert_eq!(check("a\u{1b}[2Jb", &[NEW], None), Err(Error::Malformed));
+        assert_eq!(check("a\nb", &[NEW, OLD], Some(&last)), Err(Error::Malformed));
+        assert_eq!(check("a\nb", &[OLD], Some(&last)), Ok(vec![OLD]));
     }
 
     #[test]

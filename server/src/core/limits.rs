@@ -156,6 +156,11 @@ impl<T> Strangers<T> {
         self.places.remove(&number);
     }
 
+    /// Everybody loses their place.
+    pub fn evict_all(&mut self) -> impl Iterator<Item = T> + use<T> {
+        std::mem::take(&mut self.places).into_values().map(|place| place.handle)
+    }
+
     /// Places that are taken.
     pub fn len(&self) -> usize {
         self.places.len()

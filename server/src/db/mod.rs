@@ -29,15 +29,46 @@ pub type TokenHash = [u8; 32];
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// There is no room on the disk.
+    #[error(
+        "the disk that holds the relay's data is full, so nothing was changed: make room there, and do it again. A \
+         running relay goes on by itself"
+    )]
+    Full,
     /// The database refused or failed.
     #[error(transparent)]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// The database is from a later version, or is damaged.
     #[error(transparent)]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(sqlx::migrate::MigrateError),
     /// Something in it does not read as it was written.
     #[error("the database holds a damaged {0}")]
     Damaged(&'static str),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        if is_full(&error) { Self::Full } else { Self::Database(error) }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for Error {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+        match &error {
+            Execute(cause) | ExecuteMigration(cause, _) if is_full(cause) => Self::Full,
+            _ => Self::Migration(error),
+        }
+    }
+}
+
+/// Whether it failed for want of room. SQLite calls it an error of reading and writing where it cannot make the file
+/// that its processes share.
+fn is_full(error: &sqlx::Error) -> bool {
+    const SQLITE_FULL: &str = "13";
+    const SQLITE_IOERR_SHMSIZE: &str = "4874";
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| [SQLITE_FULL, SQLITE_IOERR_SHMSIZE].contains(&&*code))
 }
 
 /// Everything about a person that the relay keeps in its own memory while it runs.

@@ -6,7 +6,7 @@
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    Row as _, Sqlite as Driver, SqlitePool, Transaction,
+    Connection as _, Row as _, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction,
     sqlite::{
         SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
     },
@@ -53,7 +53,10 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true);
-        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options.clone()).await?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .after_release(|connection, _| Box::pin(is_at_rest(connection)));
+        let pool = pool.connect_with(options.clone()).await?;
         sqlx::migrate!("src/db/migrations").run(&pool).await?;
         let watcher = SqlitePoolOptions::new().max_connections(1).min_connections(1).connect_with(options).await?;
         Ok(Self { pool, watcher })
@@ -101,6 +104,14 @@ impl Sqlite {
         transaction.commit().await?;
         Ok(Registered::Done(PersonId(id)))
     }
+}
+
+/// Whether a connection may serve again. SQLite rolls back by itself what finds no room on the disk; the rollback that
+/// follows then fails, and sqlx takes the connection for one inside a transaction for ever.
+async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A rollback may still be queued: the answer comes behind it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 type Query<'q> = sqlx::query::Query<'q, Driver, SqliteArguments>;
@@ -365,5 +376,60 @@ impl Store for Sqlite {
             self.pool.close().await;
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use visavis_proto::{ids::CallId, signal::relay_call::Accepted, time::Timestamp};
+
+    fn call(number: u16) -> Note {
+        let [high, low] = number.to_be_bytes();
+        let mut id = [high; 16];
+        id[0] = low;
+        let (began, accepted) = (Timestamp::from_micros(1), Timestamp::from_micros(2));
+        Note::Accepted(Accepted { call: CallId(id), caller: PersonId(1), callee: PersonId(2), began, accepted })
+    }
+
+    /// Lets the file have this many pages, as far as every connection of the pool is concerned.
+    async fn limit(store: &Sqlite, pages: u32) {
+        let mut connections = Vec::new();
+        for _ in 0..CONNECTIONS {
+            connections.push(store.pool.acquire().await.expect("a connection"));
+        }
+        for mut connection in connections {
+            let pragma = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+            sqlx::query(pragma).execute(&mut *connection).await.expect("limited");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_does_no_harm_once_there_is_room() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let store = Sqlite::open(&folder.path().join("relay.db")).await.expect("opened");
+        for statement in [
+            "INSERT INTO people VALUES (1, 'Ann', 'ann', x'01', x'', x'', x'', x'', 1, 0, 0, 0, 0)",
+            "INSERT INTO people VALUES (2, 'Bo', 'bo', x'02', x'', x'', x'', x'', 1, 0, 0, 0, 0)",
+        ] {
+            sqlx::query(statement).execute(&store.pool).await.expect("written");
+        }
+        limit(&store, 1).await;
+        let mut number = 0;
+        let error = loop {
+            match store.note(call(number)).await {
+                Ok(()) => number += 1,
+                Err(error) => break error,
+            }
+            assert!(number < 1_000, "there is always room");
+        };
+        assert!(matches!(error, Error::Full), "{error:?}");
+        limit(&store, u32::MAX - 1).await;
+        for again in 0..2 * CONNECTIONS as u16 {
+            store.note(call(number + again)).await.expect("there is room again");
+            store.history_seen(PersonId(1), 1).await.expect("there is room again");
+        }
+        let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM calls").fetch_one(&store.pool).await.expect("read");
+        assert_eq!(kept, i64::from(number) + 2 * i64::from(CONNECTIONS), "what failed was not half done");
     }
 }

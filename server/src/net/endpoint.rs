@@ -48,6 +48,7 @@ pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint, mut stop: wa
         }
     }
     endpoint.set_server_config(None);
+    shared.dismiss_strangers(CloseCode::Draining);
     while clients.join_next().await.is_some() {}
 }
 
@@ -55,7 +56,7 @@ pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint, mut stop: wa
 struct Entry {
     handshake_time: Duration,
     stranger: Stranger,
-    evicted: oneshot::Receiver<()>,
+    evicted: oneshot::Receiver<CloseCode>,
 }
 
 /// A way in, or nothing if there is to be none. Charged before any cryptography.
@@ -91,8 +92,9 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, entry: Entry) {
     let address = incoming.remote_address();
     let evicted = async move {
         // Who has logged in is a stranger no more, and is told nothing.
-        if evicted.await.is_err() {
-            std::future::pending::<()>().await;
+        match evicted.await {
+            Ok(reason) => reason,
+            Err(_) => std::future::pending().await,
         }
     };
     tokio::pin!(evicted);
@@ -103,7 +105,7 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, entry: Entry) {
     // Who has lost their place goes, also if they are through this very moment.
     let handshake = tokio::select! {
         biased;
-        () = &mut evicted => return debug!(%address, "made room for another stranger"),
+        reason = &mut evicted => return debug!(%address, ?reason, "sent away in its handshake"),
         handshake = timeout(handshake_time, connecting) => handshake,
     };
     let connection = match handshake {
@@ -122,8 +124,12 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, entry: Entry) {
     };
     shared.stats.connections.add(1);
     let ousted = async {
-        evicted.await;
-        connection.close(code(CloseCode::NotLoggedIn), b"made room for another stranger");
+        let reason = evicted.await;
+        let text: &[u8] = match reason {
+            CloseCode::Draining => b"the relay is shutting down",
+            _ => b"made room for another stranger",
+        };
+        connection.close(code(reason), text);
         // The client's task notices, and tidies up.
         std::future::pending::<()>().await;
     };

@@ -43,7 +43,7 @@ const REVISION_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the store learns that the relay is running while there are calls: a call that ends with a killed relay is
 /// kept with a length that is at most so much too short.
-const RUNNING_INTERVAL: Duration = Duration::from_secs(10);
+const RUNNING_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often the counters are logged, if they have changed.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(60);
@@ -117,7 +117,7 @@ pub(super) struct Shared {
     pub guesses: Mutex<Guesses>,
     hub: Mutex<Hub>,
     random: Mutex<StdRng>,
-    notes: Mutex<Option<mpsc::Sender<Note>>>,
+    notes: Mutex<Option<mpsc::Sender<Entry>>>,
     /// Held by whoever writes people or reads all of them, so that an old reading never undoes a new writing.
     people: tokio::sync::Mutex<()>,
     next_session: AtomicU64,
@@ -125,7 +125,14 @@ pub(super) struct Shared {
     strangers: Places,
 }
 
-type Places = Arc<Mutex<Strangers<oneshot::Sender<()>>>>;
+/// What the writer of the history is given, in this order.
+enum Entry {
+    Note(Note),
+    /// All before it is written: somebody wants to read.
+    Mark(oneshot::Sender<()>),
+}
+
+type Places = Arc<Mutex<Strangers<oneshot::Sender<CloseCode>>>>;
 
 /// A connection of which nobody has logged in yet; it has a place for as long as this lives.
 pub(super) struct Stranger {
@@ -319,16 +326,24 @@ impl Shared {
     }
 
     /// A place for a connection, and what is told when another needs it more.
-    pub fn stranger(&self, from: IpAddr) -> (Stranger, oneshot::Receiver<()>) {
+    pub fn stranger(&self, from: IpAddr) -> (Stranger, oneshot::Receiver<CloseCode>) {
         let (evict, evicted) = oneshot::channel();
         let mut places = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         let (number, other) = places.enter(from, self.config.max_strangers, evict);
         if let Some(other) = other {
             self.stats.evicted.add(1);
             // It may have gone by itself.
-            let _ = other.send(());
+            let _ = other.send(CloseCode::NotLoggedIn);
         }
         (Stranger { places: self.strangers.clone(), number }, evicted)
+    }
+
+    /// Nobody logs in any more.
+    pub fn dismiss_strangers(&self, reason: CloseCode) {
+        for stranger in self.strangers.lock().unwrap_or_else(PoisonError::into_inner).evict_all() {
+            // It may have gone by itself.
+            let _ = stranger.send(reason);
+        }
     }
 
     pub fn strangers(&self) -> usize {
@@ -346,9 +361,21 @@ impl Shared {
 
     fn note(&self, note: Note) {
         let sender = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if sender.is_none_or(|sender| sender.try_send(note).is_err()) {
+        if sender.is_none_or(|sender| sender.try_send(Entry::Note(note)).is_err()) {
             self.stats.notes_lost.add(1);
             error!("the store is too slow: an entry of the history is lost");
+        }
+    }
+
+    /// Waits until all that was noted is in the store: whoever hears that a call has ended finds it in the history.
+    pub async fn noted(&self) {
+        let sender = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (mark, written) = oneshot::channel();
+        if let Some(sender) = sender
+            && sender.send(Entry::Mark(mark)).await.is_ok()
+        {
+            // A writer that is gone has written what it will.
+            let _ = written.await;
         }
     }
 
@@ -438,9 +465,20 @@ async fn keep_counting(shared: Arc<Shared>) {
 }
 
 /// History is written behind everybody's back.
-async fn keep_notes(shared: Arc<Shared>, mut noted: mpsc::Receiver<Note>) {
-    while let Some(note) = noted.recv().await {
-        if let Err(error) = shared.store.note(note).await {
+async fn keep_notes(shared: Arc<Shared>, mut noted: mpsc::Receiver<Entry>) {
+    while let Some(entry) = noted.recv().await {
+        let note = match entry {
+            Entry::Note(note) => note,
+            Entry::Mark(mark) => {
+                // Whoever asked may have left.
+                let _ = mark.send(());
+                continue;
+            }
+        };
+        let lasting = !matches!(note, Note::Running(_));
+        if let Err(error) = shared.store.note(note).await
+            && lasting
+        {
             shared.stats.notes_lost.add(1);
             error!(%error, "an entry of the history is lost");
         }

@@ -218,6 +218,7 @@ impl Requests {
     async fn history(&self, person: PersonId, query: &HistoryQuery) -> Answer {
         let limit = usize::try_from(query.limit).unwrap_or(MAX_PAGE).min(MAX_PAGE);
         let store = &self.shared.store;
+        self.shared.noted().await;
         let calls = store.history(person, query.before_ms, limit).await.map_err(internal)?;
         store.history_seen(person, self.shared.clock.now().as_millis()).await.map_err(internal)?;
         Ok(Some(Body::History(History { calls: calls.into_iter().map(past_call).collect() })))

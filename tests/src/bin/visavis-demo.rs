@@ -1,7 +1,6 @@
 //! `visavis-demo`: one call on this machine, from registration to hang-up, with its figures. See `cargo xtask demo`.
 
 use std::{
-    fs::File,
     io::{IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -9,13 +8,17 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
+use visavis::{
+    capture::{sound::WavFile, video::Y4mFile},
+    playback::output::{self, Named},
+};
 use visavis_tests::demo::{self, Plan};
 
 /// One call on this machine: a relay, two people, live picture and sound both ways.
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
 struct Arguments {
-    /// Open no windows. (There are none yet; this keeps its meaning when they come.)
+    /// Open no windows, although there is a display.
     #[arg(long)]
     headless: bool,
 
@@ -35,7 +38,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
 
-    /// Keep recordings and per-frame statistics of both sides in this folder.
+    /// Keep per-frame statistics of both sides in this folder, and recordings as well unless there are windows.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
 
@@ -48,7 +51,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("visavis-demo: {error:#}");
+            eprintln!("visavis-demo: {}", visavis::sentence::explain(&error));
             ExitCode::FAILURE
         }
     }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let plan = Plan {
         seconds: arguments.seconds,
+        windows: !arguments.headless && has_display(),
         video: arguments.video,
         audio: arguments.audio,
         client_flags: arguments.client_flags,
@@ -65,11 +69,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(keep) = &plan.keep {
         std::fs::create_dir_all(keep).with_context(|| format!("cannot make {}", keep.display()))?;
     }
-    // Opened now and filled at the end, so that a wrong place is told before anything is started.
-    let mut report = match &arguments.report {
-        None => None,
-        Some(path) => Some((path, File::create(path).with_context(|| unwritable(path))?)),
-    };
+    check(&plan, arguments.report.as_deref())?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let terminal = std::io::stdout().is_terminal();
     let result = demo::run(
@@ -88,12 +88,35 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         },
     )?;
     println!("\n{}", demo::table(&result.report));
-    if let Some((path, file)) = &mut report {
+    if let Some(path) = &arguments.report {
         let text = serde_json::to_string_pretty(&result.report)?;
-        file.write_all((text + "\n").as_bytes()).with_context(|| unwritable(path))?;
+        std::fs::write(path, text + "\n").with_context(|| unwritable(path))?;
         println!("The report is in {}.", path.display());
     }
     Ok(())
+}
+
+/// What the clients would refuse is told before anything is started.
+fn check(plan: &Plan, report: Option<&Path>) -> anyhow::Result<()> {
+    if let Some(path) = &plan.video {
+        let file = Y4mFile::open(path)?;
+        if !plan.client_flags.iter().any(|flag| flag.starts_with("--fps")) {
+            file.frames_per_second()?;
+        }
+    }
+    if let Some(path) = &plan.audio {
+        WavFile::open(path)?;
+    }
+    let named = |option, path: Option<&Path>| path.map(|path| Named::new(option, path));
+    let inputs = [named("--video", plan.video.as_deref()), named("--audio", plan.audio.as_deref())];
+    let inputs: Vec<Named> = inputs.into_iter().flatten().collect();
+    Ok(output::check(&inputs, named("--report", report).as_slice())?)
+}
+
+/// Whether windows can be opened.
+fn has_display() -> bool {
+    let set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !cfg!(target_os = "linux") || ["WAYLAND_DISPLAY", "DISPLAY"].iter().any(set)
 }
 
 fn unwritable(path: &Path) -> String {

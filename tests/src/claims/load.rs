@@ -39,8 +39,10 @@ pub struct Plan {
 /// What it cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
-    /// Resident memory of the relay with nobody connected, and with everybody idle.
-    pub memory_empty_bytes: u64,
+    /// Resident memory of the relay before anybody has come.
+    pub memory_fresh_bytes: u64,
+    /// After everybody has registered, one after the other, and gone again: what registering leaves behind.
+    pub memory_registered_bytes: u64,
     /// With everybody connected and no call.
     pub memory_idle_bytes: u64,
     /// With all calls live.
@@ -65,13 +67,14 @@ pub async fn run(plan: Plan, folder: &Path, mut tell: impl FnMut(&str)) -> anyho
     let relay = Relay::start(&folder.join("relay"))?;
     let link: Link = relay.link.parse()?;
     let pid = relay.process.id();
+    let memory_fresh_bytes = resident(pid)?;
     let people = plan.idle + 2 * plan.calls;
     tell(&format!("registering {people} people"));
     let mut keys = Vec::new();
     for number in 0..people {
         keys.push(Arc::new(register(&link, &format!("person {number}")).await?));
     }
-    let memory_empty_bytes = resident(pid)?;
+    let memory_registered_bytes = resident(pid)?;
     tell("connecting them");
     let clock = Clock::system();
     let mut clients: Vec<(Client, Events)> = Vec::new();
@@ -109,7 +112,8 @@ pub async fn run(plan: Plan, folder: &Path, mut tell: impl FnMut(&str)) -> anyho
     relay.stop()?;
     ensure!(packets.received > 0, "no packet came");
     Ok(Outcome {
-        memory_empty_bytes,
+        memory_fresh_bytes,
+        memory_registered_bytes,
         memory_idle_bytes,
         memory_calls_bytes,
         packets: packets.received,

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use visavis::{
-    capture::video::{Source, Y4mFile},
+    capture::video::{Reel, Y4mFile},
     pipeline::send::{Encoder, H264},
     stats::report::Report,
 };
@@ -55,8 +55,10 @@ pub struct Side {
     pub ssim_call: f64,
     /// The same of the same pictures, encoded and decoded with no network between.
     pub ssim_codec: f64,
-    /// The least SSIM of any picture: a torn or misnumbered one would stand out.
+    /// The least SSIM of any picture: one under a wrong number would stand out.
     pub lowest_ssim: f64,
+    /// The most SSIM that one picture has less than the same picture with no network between: a torn one would stand out.
+    pub largest_deficit: f64,
     /// Short-time objective intelligibility, 0 to 1.
     pub stoi: f64,
 }
@@ -77,6 +79,7 @@ pub fn run(plan: &Plan, folder: &Path, mut tell: impl FnMut(&str)) -> anyhow::Re
         audio: Some(plan.audio.clone()),
         client_flags: vec![format!("--video-rate={}", plan.kbps), format!("--fps={FRAMES_PER_SECOND}")],
         keep: Some(kept.clone()),
+        windows: false,
     };
     let report = demo::run(&call, folder, &mut tell, |_| {})?.report;
     let mut sides = Vec::new();
@@ -86,10 +89,22 @@ pub fn run(plan: &Plan, folder: &Path, mut tell: impl FnMut(&str)) -> anyhow::Re
         let captures = captures(&recorded)?;
         let reference = folder.join("reference.y4m");
         encode_without_network(plan, &captures, &reference)?;
-        let (ssim_call, lowest_ssim) = ssim(plan, &captures, &recorded)?;
-        let (ssim_codec, _) = ssim(plan, &captures, &reference)?;
+        let of_call = ssim(plan, &captures, &recorded)?;
+        let of_codec = ssim(plan, &captures, &reference)?;
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let lowest_ssim = of_call.iter().copied().fold(f64::INFINITY, f64::min);
+        let deficits = of_codec.iter().zip(&of_call).map(|(codec, call)| codec - call);
+        let largest_deficit = deficits.fold(f64::NEG_INFINITY, f64::max);
         let stoi = stoi(&plan.audio, &kept.join(format!("{name}.wav")), folder)?;
-        sides.push(Side { name, pictures: captures.len(), ssim_call, ssim_codec, lowest_ssim, stoi });
+        sides.push(Side {
+            name,
+            pictures: captures.len(),
+            ssim_call: mean(&of_call),
+            ssim_codec: mean(&of_codec),
+            lowest_ssim,
+            largest_deficit,
+            stoi,
+        });
         std::fs::remove_file(&recorded)?;
     }
     Ok(Outcome { report, sides })
@@ -187,8 +202,8 @@ fn encode_without_network(plan: &Plan, captures: &[u32], target: &Path) -> anyho
     Ok(())
 }
 
-/// Mean and lowest SSIM (all planes) of a recording against the source pictures of `captures`, by ffmpeg.
-fn ssim(plan: &Plan, captures: &[u32], recorded: &Path) -> anyhow::Result<(f64, f64)> {
+/// SSIM (all planes) of each picture of a recording against the source pictures of `captures`, by ffmpeg.
+fn ssim(plan: &Plan, captures: &[u32], recorded: &Path) -> anyhow::Result<Vec<f64>> {
     let per_frame = recorded.with_extension("ssim");
     let mut ffmpeg = Command::new("ffmpeg")
         .args(["-hide_banner", "-nostats", "-loglevel", "error", "-f", "yuv4mpegpipe", "-i", "-", "-i"])
@@ -201,7 +216,9 @@ fn ssim(plan: &Plan, captures: &[u32], recorded: &Path) -> anyhow::Result<(f64, 
         .context("ffmpeg is needed for this: cargo xtask setup installs it")?;
     let input = ffmpeg.stdin.take().context("ffmpeg has no input")?;
     let reader = y4m::Reader::new(BufReader::new(File::open(&plan.video)?))?;
-    let header = y4m::Header { rate: (FRAMES_PER_SECOND, 1), ..reader.header() };
+    // ffmpeg matches by time, so both have to say the same rate: the recording says what was measured.
+    let rate = y4m::Reader::new(BufReader::new(File::open(recorded)?))?.header().rate;
+    let header = y4m::Header { rate, ..reader.header() };
     let mut writer = y4m::Writer::new(BufWriter::new(input), header)?;
     replay(plan, captures, |_, picture| Ok(writer.write(picture)?))?;
     drop(writer.finish()?);
@@ -213,8 +230,7 @@ fn ssim(plan: &Plan, captures: &[u32], recorded: &Path) -> anyhow::Result<(f64, 
         .filter_map(|value| value.parse().ok())
         .collect();
     ensure!(values.len() == captures.len(), "ffmpeg compared {} of {} pictures", values.len(), captures.len());
-    let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
-    Ok((values.iter().sum::<f64>() / values.len() as f64, lowest))
+    Ok(values)
 }
 
 /// STOI of a recording against its source, which was played over and over, by the pystoi library.

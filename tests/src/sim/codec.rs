@@ -14,12 +14,13 @@ use std::{
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use visavis::{
-    capture::video::{Error as SourceError, Source},
+    capture::video::{Error as SourceError, Reel},
     pipeline::{
         recv::Decoder,
         send::{EncodedPicture, Encoder},
     },
     playback::{PictureSink, Shown},
+    stats::Open,
 };
 use visavis_codec::{
     Picture,
@@ -64,7 +65,7 @@ const PREDICTED: u8 = 0x50;
 #[derive(Debug)]
 pub struct ModelSource;
 
-impl Source for ModelSource {
+impl Reel for ModelSource {
     fn size(&self) -> (u32, u32) {
         (SIDE, SIDE)
     }
@@ -237,8 +238,9 @@ impl ModelEye {
 }
 
 impl PictureSink for ModelEye {
-    fn show(&mut self, picture: &Picture, about: Shown) {
-        let capture = read_number(picture);
+    fn show(&mut self, picture: Picture, about: Shown, record: Open) -> Picture {
+        record.shown(about.presented);
+        let capture = read_number(&picture);
         if capture != about.capture {
             self.proof.offence(format!("picture {capture} shown as {}", about.capture));
         }
@@ -247,6 +249,7 @@ impl PictureSink for ModelEye {
         }
         self.last = Some(capture);
         self.proof.lock().shown += 1;
+        picture
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use visavis::{
     call,
-    capture::sound,
+    capture::{sound, video},
     clock::Clock,
     net::media::Ports,
     playback::Silent,
@@ -107,9 +107,9 @@ pub fn start(media: Media, whose: Whose) -> anyhow::Result<(Ports, Books)> {
     let rate = media.frames_per_second;
     let options = call::Options {
         camera: (rate > 0.0).then(|| call::Camera {
-            source: Box::new(ModelSource),
-            frames_per_second: rate,
+            source: Box::new(video::Paced { reel: Box::new(ModelSource), frames_per_second: rate }),
             encoder: Box::new(ModelEncoder::new(rate, seed)),
+            preview: None,
         }),
         microphone: media
             .sound_rate

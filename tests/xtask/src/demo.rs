@@ -11,7 +11,8 @@ pub const COMMAND: crate::Command = crate::Command {
     name: "demo",
     takes: "[--headless] [--seconds N] [--video FILE.y4m] [--audio FILE.wav] [--report FILE.json]",
     about: "Starts a relay and two people, lets one call the other, and shows how late their\n\
-            pictures and voices arrive. Installs and builds what it needs first. Without\n\
+            pictures and voices arrive: in two windows, unless there is no display or with\n\
+            --headless. Installs and builds what it needs first. Without\n\
             --video and --audio it makes a scene and speech-like sound of its own.",
     run,
 };

@@ -15,7 +15,7 @@ use crate::process::{is_on_path, output, run, say};
 pub enum Purpose {
     /// Compiling the programs.
     Build,
-    /// Preparing and judging pictures and sound in the tests.
+    /// Preparing and judging pictures and sound in the tests, and opening windows in them.
     Checks,
 }
 
@@ -48,6 +48,12 @@ const PACKAGES: &[Package] = &[
         purpose: Purpose::Build,
         why: "assembles the H.264 codec's fast paths; without them a picture takes several times as long",
     },
+    Package {
+        name: "libclang-dev",
+        programs: &[],
+        purpose: Purpose::Build,
+        why: "reads the system's header of cameras (V4L2), from which bindings are made",
+    },
     Package { name: "pkg-config", programs: &["pkg-config"], purpose: Purpose::Build, why: "finds system libraries" },
     Package {
         name: "libasound2-dev",
@@ -68,6 +74,42 @@ const PACKAGES: &[Package] = &[
         why: "holds the library that compares sound",
     },
     Package { name: "espeak-ng", programs: &["espeak-ng"], purpose: Purpose::Checks, why: "speaks, for sound tests" },
+    Package {
+        name: "xvfb",
+        programs: &["Xvfb"],
+        purpose: Purpose::Checks,
+        why: "a screen that nobody sees, for the window's tests",
+    },
+    Package {
+        name: "xdotool",
+        programs: &["xdotool"],
+        purpose: Purpose::Checks,
+        why: "types into windows under test",
+    },
+    Package {
+        name: "mesa-vulkan-drivers",
+        programs: &[],
+        purpose: Purpose::Checks,
+        why: "draws the window on machines without a GPU",
+    },
+    Package {
+        name: "libxkbcommon-x11-0",
+        programs: &[],
+        purpose: Purpose::Checks,
+        why: "tells a window under X11 what the keys mean; every desktop has it",
+    },
+    Package {
+        name: "libxcursor1",
+        programs: &[],
+        purpose: Purpose::Checks,
+        why: "gives a window under X11 its pointer; every desktop has it",
+    },
+    Package {
+        name: "libx11-xcb1",
+        programs: &[],
+        purpose: Purpose::Checks,
+        why: "joins a window under X11 to the screen; every desktop has it",
+    },
 ];
 
 /// Sees to it that the packages for these purposes are installed, as far as that is possible here.
@@ -109,6 +151,10 @@ fn missing(
 }
 
 fn dpkg_has(name: &str) -> bool {
+    if !is_on_path("dpkg-query") {
+        // Nothing can be asked here: the build tells.
+        return true;
+    }
     let mut query = Command::new("dpkg-query");
     query.args(["--show", "--showformat=${db:Status-Status}", name]);
     output(&mut query).is_ok_and(|status| status == "installed")
@@ -218,16 +264,28 @@ mod tests {
     #[test]
     fn only_what_is_missing_and_wanted_is_asked_for() {
         let has_compiler = |program: &str| ["cc", "c++", "make"].contains(&program);
-        // dpkg is only asked about packages without programs.
-        let libraries = |name: &str| ["libasound2-dev"].contains(&name) || panic!("{name} has programs");
-        assert_eq!(names(&missing(&[Purpose::Build], &has_compiler, &libraries)), ["cmake", "nasm", "pkg-config"]);
+        let libraries = |name: &str| {
+            let asked = PACKAGES.iter().any(|package| package.name == name && package.programs.is_empty());
+            assert!(asked, "dpkg is only asked about packages without programs");
+            !["libclang-dev", "libasound2-dev", "libxkbcommon-x11-0", "libx11-xcb1"].contains(&name)
+        };
+        assert_eq!(
+            names(&missing(&[Purpose::Build], &has_compiler, &libraries)),
+            ["cmake", "nasm", "libclang-dev", "pkg-config", "libasound2-dev"]
+        );
         assert_eq!(
             names(&missing(&[Purpose::Checks], &has_compiler, &libraries)),
-            ["ffmpeg", "python3-venv", "espeak-ng"]
+            [
+                "ffmpeg",
+                "python3-venv",
+                "espeak-ng",
+                "xvfb",
+                "xdotool",
+                "libxkbcommon-x11-0",
+                "libx11-xcb1"
+            ]
         );
-        assert!(missing(&[Purpose::Build, Purpose::Checks], &|_| true, &libraries).is_empty());
-        let nothing = |_: &str| false;
-        assert_eq!(names(&missing(&[Purpose::Build], &|_| true, &nothing)), ["libasound2-dev"]);
+        assert!(missing(&[Purpose::Build, Purpose::Checks], &|_| true, &|_| true).is_empty());
     }
 
     #[test]

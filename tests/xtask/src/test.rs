@@ -21,10 +21,11 @@ fn run(args: &[OsString]) -> Result<ExitCode, String> {
     tools::ensure(&tools::NEXTEST)?;
 
     // One build for programs and tests: asked for separately, dependencies would be built twice wherever a
-    // dev-dependency turns on a feature. The programs are there because the end-to-end tests start them.
+    // dev-dependency turns on a feature. The programs are there because the end-to-end tests start them, the libraries
+    // because one of them is loaded into programs, to pretend cameras.
     process::say("building the programs and the tests");
     let mut build = process::cargo();
-    build.args(["build", "--workspace", "--locked", "--bins", "--tests"]);
+    build.args(["build", "--workspace", "--locked", "--lib", "--bins", "--tests"]);
     process::run(&mut build, "The build failed; the compiler's message is above.")?;
 
     // Before the tests, so that the tests' summary is the last thing on the screen.

@@ -95,7 +95,7 @@ impl Actor {
             accepted: accepted.unwrap_or(now),
             at: now,
         });
-        let mut media = Media::new(connected, ports, now);
+        let mut media = Media::new(connected, ports, accepted, now);
         for (at, bytes) in std::mem::take(&mut self.early) {
             if let Ok(Datagram::Media(packet)) = Datagram::decode(&bytes) {
                 media.handle_packet(&packet, &self.clocks, at);

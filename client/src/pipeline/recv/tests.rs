@@ -154,7 +154,7 @@ async fn nothing_is_played_before_the_call_is_live_and_then_a_block_every_10_ms(
     let playing = tokio::spawn(play_sound(stage));
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(heard.lock().expect("nobody panics").len(), 0, "it rings");
-    control.set_live(true);
+    control.set_live(Some(Timestamp::ZERO));
     let live = clock.now();
     tokio::time::sleep(Duration::from_millis(205)).await;
     drop(queue);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    capture::video,
+    capture::video::{self, Source as _},
     chan::latest::latest,
     stats::{Item, Queue},
 };
@@ -18,7 +18,7 @@ fn ends(queue: &mut Queue) -> Vec<(u32, Fate)> {
 /// Grey pictures.
 struct Grey;
 
-impl video::Source for Grey {
+impl video::Reel for Grey {
     fn size(&self) -> (u32, u32) {
         (16, 16)
     }
@@ -60,8 +60,9 @@ fn camera(stats: &stats::Sender) -> (mpsc::Receiver<EncodedFrame>, SendControl, 
     let (queue, encoded) = mpsc::channel(ENCODED_PICTURES);
     let control = SendControl::new(Bitrate::from_kbps(100));
     let (writer, cell) = latest();
-    let (pool, clock) = (Pool::default(), Clock::system());
-    let capture = video::run(Box::new(Grey), 10.0, clock, pool.clone(), writer, control.clone(), stats.clone());
+    let (pool, clock) = (Pool::default(), Clock::starting_at(Timestamp::ZERO));
+    let source = Box::new(video::Paced { reel: Box::new(Grey), frames_per_second: 10.0 });
+    let capture = source.run(video::Outlet::new(writer, pool.clone(), clock, control.clone(), stats.clone(), None));
     let stage = PictureStage { cell, pool, encoder: Box::new(Moody(0)), control: control.clone(), clock, queue };
     (encoded, control, [tokio::spawn(capture), tokio::spawn(encode_pictures(stage))])
 }
@@ -72,13 +73,13 @@ async fn every_captured_picture_of_the_call_ends_once_and_the_stages_end_with_it
     let (encoded, control, stages) = camera(&stats);
     tokio::time::sleep(Duration::from_millis(450)).await;
     assert_eq!(ends(&mut records), [], "0 to 4: it rings, nothing was to be sent");
-    control.set_live(true);
+    control.set_live(Some(Timestamp::ZERO));
     tokio::time::sleep(Duration::from_millis(900)).await;
     // The one that waited is the first; the third was refused; the queue is full with two; of the others the newest waits.
     let no_budget = |number| (number, Fate::Dropped(Drop::NoBudget));
     let until_full: Vec<_> = ends(&mut records);
     assert_eq!(until_full, (6..13).map(no_budget).collect::<Vec<_>>());
-    control.set_live(false);
+    control.set_live(None);
     drop(encoded);
     for stage in stages {
         stage.await.expect("no panic");
@@ -89,15 +90,49 @@ async fn every_captured_picture_of_the_call_ends_once_and_the_stages_end_with_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_sent_that_was_captured_before_the_person_accepted() {
+    let (stats, mut records) = stats::channel();
+    let (mut encoded, control, _stages) = camera(&stats);
+    tokio::time::sleep(Duration::from_millis(450)).await;
+    control.set_live(Some(Timestamp::ZERO + Duration::from_millis(450)));
+    let first = encoded.recv().await.expect("encoded");
+    assert_eq!(first.record.capture, Some(5), "number 4 was waiting, and shows what was before");
+    first.record.end(Fate::Sent);
+    assert_eq!(ends(&mut records), [(5, Fate::Sent)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_picture_that_the_encoder_refuses_is_said_to_be() {
     let (stats, mut records) = stats::channel();
     let (mut encoded, control, _stages) = camera(&stats);
-    control.set_live(true);
+    control.set_live(Some(Timestamp::ZERO));
     for _ in 0..3 {
         encoded.recv().await.expect("encoded").record.end(Fate::Sent);
     }
     let refused = Fate::Dropped(Drop::EncodeFailed);
     assert_eq!(ends(&mut records), [(0, Fate::Sent), (1, Fate::Sent), (2, refused), (3, Fate::Sent)]);
+}
+
+#[test]
+fn the_encoder_follows_the_size_of_the_pictures_by_a_keyframe() {
+    let target = Bitrate::from_kbps(500);
+    let mut encoder = H264::new((64, 48), 30.0, target).expect("an encoder");
+    let mut decoder = h264::Decoder::new().expect("a decoder");
+    let (mut out, mut shown) = (Vec::new(), Picture::new(2, 2));
+    let sizes = [(64, 48), (64, 48), (160, 120), (160, 120), (120, 160), (64, 48)];
+    let mut keys = Vec::new();
+    for (number, (width, height)) in (1_u64..).zip(sizes) {
+        let captured = Timestamp::from_micros(number * 33_000);
+        let mut picture = Picture::new(width, height);
+        picture.y.fill(100);
+        out.clear();
+        let coded = encoder.encode(&picture, captured, target, false, &mut out).expect("coded");
+        keys.push(coded.key);
+        assert!(decoder.decode(&out, &mut shown).expect("decodes"));
+        assert_eq!((shown.width, shown.height), (width, height));
+        assert!(shown.y.iter().all(|y| y.abs_diff(100) < 4));
+    }
+    assert_eq!(keys, [true, false, true, false, true, true]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,12 +151,12 @@ async fn sound_that_the_network_thread_does_not_take_is_said_to_be_dropped() {
     let stage = tokio::spawn(encode_sound(stage));
     tokio::time::sleep(Duration::from_millis(105)).await;
     assert_eq!(ends(&mut records), [], "it rings");
-    control.set_live(true);
+    control.set_live(Some(Timestamp::ZERO));
     tokio::time::sleep(sound::BLOCK * 12).await;
     let dropped = ends(&mut records);
     assert_eq!(dropped.len(), 12 - ENCODED_SOUND, "{dropped:?}");
     assert!(dropped.iter().all(|(_, fate)| *fate == Fate::Dropped(Drop::SendQueueFull)), "{dropped:?}");
-    control.set_live(false);
+    control.set_live(None);
     drop(encoded);
     stage.await.expect("no panic");
     let waited = ends(&mut records);

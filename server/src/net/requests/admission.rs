@@ -95,7 +95,10 @@ impl Requests {
             return Err((ErrorCode::InviteRequired, "registration needs an invite"));
         }
         if !valid_name(&start.name) {
-            return Err((ErrorCode::NameInvalid, "names are 1 to 40 bytes of letters, digits, blanks and - _ . '"));
+            return Err((
+                ErrorCode::NameInvalid,
+                "names are 1 to 40 bytes of letters, digits, blanks and - _ . ', a letter or digit first",
+            ));
         }
         let now_ms = self.shared.clock.now().as_millis();
         let admission = self.shared.store.admission(&start.name, invite, now_ms).await.map_err(internal)?;

@@ -1,0 +1,103 @@
+//! `visavis` and `visavis LINK`: the window.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{claim, talk};
+use crate::{
+    app::media::Files,
+    ui::{
+        self,
+        pilot::{Orders, Pilot},
+        scenes::{NoDevices, Plan, Scenes},
+        window::Equipment,
+    },
+};
+
+/// What is said about a LINK that is none.
+const NO_LINK: &str = "it is neither a command nor an invite link (visavis://...): see visavis --help";
+
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[group(id = "window")]
+pub struct Arguments {
+    /// An invite link, to join with in the window; `visavis` alone opens the window as well.
+    #[arg(value_name = "LINK", value_parser = parse_link)]
+    link: Option<String>,
+
+    /// In the window's calls, show this y4m file.
+    #[arg(long, value_name = "FILE.y4m")]
+    video: Option<PathBuf>,
+
+    /// In the window's calls, say this wav file.
+    #[arg(long, value_name = "FILE.wav")]
+    audio: Option<PathBuf>,
+
+    /// Size of the generated scene.
+    #[arg(long, hide = true, value_name = "WIDTHxHEIGHT", default_value = "1280x720", value_parser = super::media::parse_size)]
+    size: (u32, u32),
+
+    /// Pictures per second.
+    #[arg(long, hide = true, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=60))]
+    fps: u32,
+
+    /// Write one JSON line a frame of the last call.
+    #[arg(long, hide = true, value_name = "FILE.jsonl")]
+    stats: Option<PathBuf>,
+
+    /// Write the report of the last call.
+    #[arg(long, hide = true, value_name = "FILE.json")]
+    report: Option<PathBuf>,
+
+    /// Call this person as soon as they can be reached.
+    #[arg(long, hide = true, value_name = "NAME")]
+    call: Option<String>,
+
+    /// Take every call.
+    #[arg(long, hide = true)]
+    answer_automatically: bool,
+
+    /// Hang up after this many seconds.
+    #[arg(long, hide = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    duration: Option<u64>,
+
+    /// Close the window when the first call is over.
+    #[arg(long, hide = true)]
+    leave_after_call: bool,
+
+    /// Print what the window shows as JSON lines to standard output, for programs.
+    #[arg(long, hide = true)]
+    state_json: bool,
+}
+
+impl Arguments {
+    /// Opens the window and stays until it is closed.
+    pub fn run(self, folder: PathBuf) -> anyhow::Result<()> {
+        let _alone = claim(&folder)?;
+        let seed = if self.answer_automatically { talk::CALLEE_SEED } else { talk::CALLER_SEED };
+        let plan = Plan {
+            video: self.video,
+            audio: self.audio,
+            size: self.size,
+            frames_per_second: self.fps,
+            seed,
+            files: Files { stats: self.stats, report: self.report },
+        };
+        let orders = Orders {
+            call: self.call,
+            answer: self.answer_automatically,
+            duration: self.duration.map(Duration::from_secs),
+            leave: self.leave_after_call,
+        };
+        let pilot = Pilot::new(orders);
+        let options = ui::Options { folder, link: self.link, pilot, tell: self.state_json };
+        let equip = |desk: &ui::window::Desk| Equipment {
+            maker: Box::new(Scenes::new(plan, desk.remote.clone(), desk.own.clone())),
+            studio: Box::new(NoDevices),
+        };
+        Ok(ui::run(options, equip, talk::interrupted)?)
+    }
+}
+
+/// As typed: the welcome screen shows it, and says what is wrong with it.
+fn parse_link(text: &str) -> Result<String, String> {
+    if text.starts_with("visavis:") { Ok(text.to_owned()) } else { Err(NO_LINK.to_owned()) }
+}

@@ -1,0 +1,291 @@
+//! What exists while the window does, and one drawing of it. Main thread.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use egui_winit::accesskit_winit;
+use visavis_proto::time::Timestamp;
+use winit::{
+    dpi::{LogicalSize, PhysicalSize},
+    event::WindowEvent,
+    event_loop::ActiveEventLoop,
+    window::{Fullscreen, Icon, UserAttentionType, Window},
+};
+
+use super::{
+    desktop,
+    gpu::{self, Gpu, Layout},
+    logo,
+    pictures::{Arrived, Cell},
+    schedule::{Next, Schedule},
+    theme,
+    video::Slot,
+    window::{Desk, Error},
+};
+use crate::{clock::Clock, stats::Open as Record};
+
+/// The name that desktops know the program by.
+const APP_ID: &str = "visavis";
+
+/// Drawings that [`Timing`] remembers: four seconds of a call.
+const TIMED: usize = 120;
+
+/// The other's picture that is on the screen.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// When it was captured, by this device's clock.
+    pub captured: Timestamp,
+    /// Width and height.
+    pub size: (u32, u32),
+}
+
+/// How long the drawings of the last new pictures took, in milliseconds.
+#[derive(Debug, Default)]
+pub struct Timing {
+    drawings: VecDeque<[f32; 3]>,
+}
+
+/// Where the time of a drawing went.
+pub const PARTS: [&str; 3] = ["waited", "recorded", "driver"];
+
+impl Timing {
+    fn add(&mut self, parts: [f32; 3]) {
+        if self.drawings.len() == TIMED {
+            self.drawings.pop_front();
+        }
+        self.drawings.push_back(parts);
+    }
+
+    /// The middle of each of [`PARTS`]: decoded until the driver had an image to draw on, until everything was recorded,
+    /// and within the submit and present calls, where a software driver draws.
+    pub fn p50_ms(&self) -> [f32; 3] {
+        std::array::from_fn(|part| {
+            let mut times: Vec<f32> = self.drawings.iter().map(|drawing| drawing[part]).collect();
+            times.sort_by(f32::total_cmp);
+            times.get(times.len() / 2).copied().unwrap_or_default()
+        })
+    }
+}
+
+/// An open window.
+pub struct Open {
+    /// The system's window.
+    pub window: Arc<Window>,
+    /// egui's memory.
+    pub context: egui::Context,
+    /// Where the other's picture is in time.
+    pub seen: Option<Seen>,
+    /// How long drawing takes.
+    pub timing: Timing,
+    gpu: Gpu,
+    input: egui_winit::State,
+    schedule: Schedule,
+    layout: Layout,
+    clock: Clock,
+    cells: [Cell; Slot::COUNT],
+    /// Whether there was a picture when the widgets were last laid out.
+    here: [bool; Slot::COUNT],
+    _desktop: desktop::Watch,
+}
+
+impl Open {
+    /// Opens a window with the desk's pictures.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] but that there is no display.
+    pub fn new(event_loop: &ActiveEventLoop, desk: &Desk) -> Result<Self, Error> {
+        let attributes = named(Window::default_attributes())
+            .with_title("Visavis")
+            .with_window_icon(Icon::from_rgba(logo::rgba(), logo::SIDE, logo::SIDE).ok())
+            .with_inner_size(LogicalSize::new(1_120, 720))
+            .with_min_inner_size(LogicalSize::new(360, 480))
+            .with_visible(false); // a screen reader's adapter has to be there before the window is seen
+        let window = Arc::new(event_loop.create_window(attributes)?);
+        let gpu = Gpu::new(&window, &event_loop.owned_display_handle())?;
+        let context = egui::Context::default();
+        theme::apply(&context);
+        let mut input = egui_winit::State::new(
+            context.clone(),
+            egui::ViewportId::ROOT,
+            event_loop,
+            Some(window.scale_factor() as f32),
+            window.theme(),
+            Some(gpu.max_texture_side()),
+        );
+        input.init_accesskit(event_loop, &window, desk.proxy.clone());
+        window.set_visible(true);
+        let mut schedule = Schedule::default();
+        schedule.widgets(now());
+        Ok(Self {
+            window,
+            context,
+            seen: None,
+            timing: Timing::default(),
+            gpu,
+            input,
+            schedule,
+            layout: Layout::default(),
+            clock: desk.clock,
+            cells: [desk.remote.clone(), desk.own.clone()],
+            here: [false; Slot::COUNT],
+            _desktop: desktop::Watch::start(desk.waker.clone()),
+        })
+    }
+
+    /// Whether there is a picture in `slot`.
+    pub const fn here(&self, slot: Slot) -> bool {
+        self.here[slot as usize]
+    }
+
+    /// What to do next.
+    pub fn next(&self) -> Next {
+        self.schedule.next(now())
+    }
+
+    /// The widgets are to be laid out and drawn anew.
+    pub fn wants_layout(&mut self) {
+        self.schedule.widgets(now());
+    }
+
+    /// A cell has changed.
+    pub fn look_at_pictures(&mut self) {
+        self.schedule.picture();
+        for slot in Slot::ALL {
+            let here = self.cells[slot as usize].here();
+            if std::mem::replace(&mut self.here[slot as usize], here) != here {
+                self.schedule.widgets(now());
+                if !here {
+                    self.gpu.clear(slot);
+                }
+            }
+        }
+        self.seen.take_if(|_| !self.here[Slot::Remote as usize]);
+    }
+
+    /// The desktop's wish.
+    pub fn set_theme(&mut self, theme: egui::Theme) {
+        self.input.egui_input_mut().system_theme = Some(theme);
+        self.wants_layout();
+    }
+
+    /// A screen reader asks for the tree of widgets, or acts on one.
+    pub fn assist(&mut self, event: accesskit_winit::WindowEvent) {
+        match event {
+            accesskit_winit::WindowEvent::InitialTreeRequested => self.context.enable_accesskit(),
+            accesskit_winit::WindowEvent::ActionRequested(request) => self.input.on_accesskit_action_request(request),
+            accesskit_winit::WindowEvent::AccessibilityDeactivated => self.context.disable_accesskit(),
+        }
+        self.wants_layout();
+    }
+
+    /// An event of the window, but for those to draw and to close.
+    pub fn handle(&mut self, event: &WindowEvent) {
+        if let WindowEvent::Resized(size) = event {
+            self.gpu.resize(*size);
+        }
+        if self.input.on_window_event(&self.window, event).repaint {
+            self.wants_layout();
+        }
+    }
+
+    /// Into full screen, or out of it.
+    pub fn toggle_full_screen(&self) {
+        let wanted = if self.is_full_screen() { None } else { Some(Fullscreen::Borderless(None)) };
+        self.window.set_fullscreen(wanted);
+    }
+
+    /// The window covers the screen.
+    pub fn is_full_screen(&self) -> bool {
+        self.window.fullscreen().is_some()
+    }
+
+    /// Width and height in pixels.
+    pub fn size(&self) -> PhysicalSize<u32> {
+        self.window.inner_size()
+    }
+
+    /// Asks the desktop to point at the window, or no longer.
+    pub fn call_attention(&self, wanted: bool) {
+        self.window.request_user_attention(wanted.then_some(UserAttentionType::Critical));
+    }
+
+    /// Whether the widgets are to be laid out before [`Self::draw`], which has to follow.
+    pub fn begin(&mut self) -> bool {
+        self.schedule.draw(now())
+    }
+
+    /// Runs the widgets of `show`. Answers what changed in egui's textures.
+    pub fn lay_out(&mut self, show: impl FnMut(&mut egui::Ui)) -> egui::TexturesDelta {
+        let input = self.input.take_egui_input(&self.window);
+        let output = self.context.run_ui(input, show);
+        self.input.handle_platform_output(&self.window, output.platform_output);
+        if let Some(viewport) = output.viewport_output.get(&egui::ViewportId::ROOT)
+            && let Some(at) = now().checked_add(viewport.repaint_delay)
+        {
+            self.schedule.widgets(at);
+        }
+        self.layout.pixels_per_point = output.pixels_per_point;
+        self.layout.primitives = self.context.tessellate(output.shapes, output.pixels_per_point);
+        output.textures_delta
+    }
+
+    /// Draws the last layout with the newest pictures.
+    ///
+    /// # Errors
+    ///
+    /// [`gpu::Error::Draw`].
+    pub fn draw(&mut self, textures: &egui::TexturesDelta) -> Result<(), gpu::Error> {
+        self.gpu.update_textures(textures);
+        let Self { gpu, layout, clock, cells, seen, window, .. } = self;
+        let mut drawn: Option<(Record, Timestamp)> = None;
+        let mut submitted = clock.now();
+        let done = gpu.draw(
+            layout,
+            |show| {
+                for slot in Slot::ALL {
+                    let Some(Arrived { picture, record }) = cells[slot as usize].take() else { continue };
+                    let taken = clock.now();
+                    show(slot, &picture);
+                    if let Some(record) = record {
+                        let captured = Timestamp::from_nanos(record.captured_ns.unwrap_or_default());
+                        *seen = Some(Seen { captured, size: (picture.width, picture.height) });
+                        drawn = Some((record, taken));
+                    }
+                    cells[slot as usize].give_back(picture);
+                }
+            },
+            || {
+                // Under Wayland, a covered window is then not asked to draw, instead of blocking in the driver.
+                window.pre_present_notify();
+                submitted = clock.now();
+            },
+        );
+        if let (Ok(true), Some((record, taken))) = (&done, drawn) {
+            let presented = clock.now();
+            let decoded = Timestamp::from_nanos(record.decoded_ns.unwrap_or_default());
+            let ms = |from: Timestamp, to: Timestamp| to.since(from).as_secs_f32() * 1e3;
+            self.timing.add([ms(decoded, taken), ms(taken, submitted), ms(submitted, presented)]);
+            record.shown(presented);
+        }
+        self.gpu.free_textures(textures);
+        done.map(drop)
+    }
+}
+
+/// The driver's clock: here, and nowhere else in the window.
+#[expect(clippy::disallowed_methods, reason = "the event loop sleeps by the system's clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(target_os = "linux")]
+fn named(attributes: winit::window::WindowAttributes) -> winit::window::WindowAttributes {
+    use winit::platform::{wayland::WindowAttributesExtWayland, x11::WindowAttributesExtX11};
+    let attributes = WindowAttributesExtWayland::with_name(attributes, APP_ID, APP_ID);
+    WindowAttributesExtX11::with_name(attributes, APP_ID, APP_ID)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn named(attributes: winit::window::WindowAttributes) -> winit::window::WindowAttributes {
+    attributes
+}

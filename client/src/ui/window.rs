@@ -1,0 +1,356 @@
+//! The application's window: winit's events on the one side, the engine and its newest state on the other. Main thread.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use visavis_proto::time::Timestamp;
+use winit::{
+    application::ApplicationHandler,
+    error::{EventLoopError, OsError},
+    event::WindowEvent,
+    event_loop::{ActiveEventLoop, ControlFlow, EventLoop, EventLoopProxy},
+    window::WindowId,
+};
+
+use super::{
+    gpu,
+    local::Local,
+    open::Open,
+    pictures::Cell,
+    pilot::{Pilot, Step},
+    schedule::Next,
+    screens::{self, Action, Figures, Picture, View},
+    studio::Studio,
+    tell,
+    video::{self, Look, Matrix, Scale, Slot},
+    waker::{Wake, Waker},
+};
+use crate::{
+    app::{
+        self, App, Command,
+        media::Maker,
+        settings::{self, Settings},
+        state::{Phase, State},
+    },
+    clock::Clock,
+    thread::{Stage, Urgency},
+};
+
+/// How the application is opened.
+#[derive(Debug)]
+pub struct Options {
+    /// The profile's folder.
+    pub folder: PathBuf,
+    /// The invite link to begin with.
+    pub link: Option<String>,
+    /// What is done without anybody clicking.
+    pub pilot: Pilot,
+    /// Tell every change on standard output, a JSON object a line, for programs.
+    pub tell: bool,
+}
+
+/// What devices are joined to.
+pub struct Desk {
+    /// The other's pictures.
+    pub remote: Cell,
+    /// One's own pictures.
+    pub own: Cell,
+    /// Wakes the window.
+    pub waker: Waker,
+    /// Time.
+    pub clock: Clock,
+    pub(super) proxy: EventLoopProxy<Wake>,
+}
+
+/// What is joined to them.
+pub struct Equipment {
+    /// Makes calls' media; moves to the engine's thread.
+    pub maker: Box<dyn Maker>,
+    /// The same devices as the window sees them.
+    pub studio: Box<dyn Studio>,
+}
+
+/// Why there is no window, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No display, or none that answers.
+    #[error(
+        "no window can be opened: {}. Start visavis on a desktop, or use it without a window: visavis --help tells how",
+        no_display(.0)
+    )]
+    Display(#[source] EventLoopError),
+    /// The display gives no window.
+    #[error("the desktop opens no window: {0}. Close some others, or log out of the desktop and in again")]
+    Window(#[from] OsError),
+    /// The graphics fail.
+    #[error(transparent)]
+    Gpu(#[from] gpu::Error),
+    /// The settings cannot be read.
+    #[error(transparent)]
+    Settings(#[from] settings::Error),
+    /// The system gives no threads.
+    #[error("the system gives no more threads: {0}. Close other programs")]
+    Thread(#[from] io::Error),
+}
+
+fn no_display(error: &EventLoopError) -> String {
+    let variables =
+        ["WAYLAND_DISPLAY", "DISPLAY"].map(|name| std::env::var_os(name).is_some_and(|set| !set.is_empty()));
+    match (cfg!(target_os = "linux"), variables) {
+        (true, [false, false]) => "there is no display (neither WAYLAND_DISPLAY nor DISPLAY is set)".to_owned(),
+        _ => format!("the display does not answer ({error})"),
+    }
+}
+
+/// Opens the window and stays until it is closed. On the main thread only. `equip` joins devices to the desk; `ended`
+/// completes when the system asks the process to end.
+///
+/// # Errors
+///
+/// Any [`Error`].
+pub fn run<F: Future<Output = ()>>(
+    options: Options,
+    equip: impl FnOnce(&Desk) -> Equipment,
+    ended: impl FnOnce() -> F + Send + 'static,
+) -> Result<(), Error> {
+    let settings = Settings::load(&options.folder)?;
+    let event_loop = EventLoop::<Wake>::with_user_event().build().map_err(Error::Display)?;
+    let proxy = event_loop.create_proxy();
+    let waker = Waker::new(proxy.clone());
+    let (remote, own) = (Cell::new(waker.clone()), Cell::new(waker.clone()));
+    let desk = Desk { remote, own, waker: waker.clone(), clock: Clock::system(), proxy };
+    let Equipment { maker, studio } = equip(&desk);
+    let quit = waker.clone();
+    let _ended = Stage::spawn("visavis-signals", Urgency::Usual, move || async move {
+        ended().await;
+        quit.send(Wake::Quit);
+    })?;
+    let app = App::start(app::Options {
+        folder: options.folder,
+        settings: settings.clone(),
+        clock: desk.clock,
+        maker,
+        wake: Arc::new(move || waker.state()),
+    })?;
+    let mut window = Shell {
+        state: app.state(),
+        app,
+        desk,
+        studio,
+        settings,
+        local: Local::new(options.link),
+        pilot: options.pilot,
+        told: options.tell.then(String::new),
+        title: String::new(),
+        wanted: false,
+        open: None,
+        failure: None,
+    };
+    let result = event_loop.run_app(&mut window);
+    let Shell { app, open, failure, .. } = window;
+    // The window is gone at once; saying goodbye may take a moment longer.
+    drop(open);
+    app.stop();
+    result.map_err(Error::Display)?;
+    failure.map_or(Ok(()), Err)
+}
+
+/// The window with all that it knows.
+struct Shell {
+    app: App,
+    state: Arc<State>,
+    desk: Desk,
+    studio: Box<dyn Studio>,
+    settings: Settings,
+    local: Local,
+    pilot: Pilot,
+    /// The last line that was told, if telling is wanted.
+    told: Option<String>,
+    /// What the window is called now.
+    title: String,
+    /// The devices are wanted outside of calls.
+    wanted: bool,
+    open: Option<Open>,
+    failure: Option<Error>,
+}
+
+impl ApplicationHandler<Wake> for Shell {
+    fn resumed(&mut self, event_loop: &ActiveEventLoop) {
+        if self.open.is_none() {
+            match Open::new(event_loop, &self.desk) {
+                Ok(open) => self.open = Some(open),
+                Err(error) => self.fail(event_loop, error),
+            }
+            self.follow(event_loop);
+        }
+    }
+
+    fn user_event(&mut self, event_loop: &ActiveEventLoop, wake: Wake) {
+        match (wake, &mut self.open) {
+            (Wake::Quit, _) => event_loop.exit(),
+            (Wake::State, _) => {
+                self.desk.waker.state_arrived();
+                self.follow(event_loop);
+            }
+            (Wake::Picture, open) => {
+                self.desk.waker.picture_arrived();
+                if let Some(open) = open {
+                    open.look_at_pictures();
+                }
+            }
+            (Wake::Theme(theme), Some(open)) => open.set_theme(theme),
+            (Wake::Accessibility(event), Some(open)) => open.assist(event.window_event),
+            (Wake::Theme(_) | Wake::Accessibility(_), None) => {}
+        }
+    }
+
+    fn window_event(&mut self, event_loop: &ActiveEventLoop, _window: WindowId, event: WindowEvent) {
+        let Some(open) = &mut self.open else { return };
+        match event {
+            // Not for egui-winit: it would answer that a drawing is wanted, and so for ever.
+            WindowEvent::RedrawRequested => {
+                if let Err(error) = self.draw(event_loop) {
+                    self.fail(event_loop, error);
+                }
+            }
+            WindowEvent::CloseRequested if self.local.may_close(&self.state) => event_loop.exit(),
+            WindowEvent::CloseRequested => open.wants_layout(),
+            event => open.handle(&event),
+        }
+    }
+
+    fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {
+        let Some(open) = &self.open else { return };
+        event_loop.set_control_flow(match open.next() {
+            Next::Draw => {
+                open.window.request_redraw();
+                ControlFlow::Wait
+            }
+            Next::Until(at) => ControlFlow::WaitUntil(at),
+            Next::Sleep => ControlFlow::Wait,
+        });
+    }
+}
+
+impl Shell {
+    fn fail(&mut self, event_loop: &ActiveEventLoop, error: impl Into<Error>) {
+        self.failure = Some(error.into());
+        event_loop.exit();
+    }
+
+    /// Takes the engine's newest state.
+    fn follow(&mut self, event_loop: &ActiveEventLoop) {
+        let before = std::mem::replace(&mut self.state, self.app.state());
+        match self.pilot.follow(&self.state, self.desk.clock.now()) {
+            Some(Step::Do(command)) => self.app.command(command),
+            Some(Step::Close) => event_loop.exit(),
+            None => {}
+        }
+        let Some(open) = &mut self.open else { return };
+        open.wants_layout();
+        let rings = |state: &State| state.call.as_ref().is_some_and(|call| call.phase == Phase::RingingIn);
+        if rings(&before) != rings(&self.state) {
+            open.call_attention(rings(&self.state));
+        }
+        let title = match self.state.call.as_ref().filter(|call| call.going()) {
+            Some(call) => format!("{} – Visavis", call.peer),
+            None => "Visavis".to_owned(),
+        };
+        if title != self.title {
+            open.window.set_title(&title);
+            self.title = title;
+        }
+    }
+
+    fn draw(&mut self, event_loop: &ActiveEventLoop) -> Result<(), gpu::Error> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        if !open.begin() {
+            return open.draw(&egui::TexturesDelta::default());
+        }
+        let now = self.desk.clock.now();
+        let devices = self.studio.devices();
+        let figures = figures(open, now);
+        let view = View {
+            state: &self.state,
+            settings: &self.settings,
+            devices: &devices,
+            now,
+            zone_s: None,
+            full_screen: open.is_full_screen(),
+            remote: if open.here(Slot::Remote) { Picture::Here } else { Picture::Coming },
+            own: if open.here(Slot::Own) { Picture::Here } else { self.studio.camera() },
+            level: self.studio.level(),
+            check: self.studio.check(),
+            figures: &figures,
+        };
+        let mut actions = Vec::new();
+        let mut wanted = false;
+        let local = &mut self.local;
+        let textures = open.lay_out(|ui| {
+            let outcome = screens::show(ui, &view, local);
+            // egui may lay out twice; what a person did is told the first time.
+            actions.extend(outcome.actions);
+            wanted = outcome.layout.devices_wanted;
+            put_pictures(ui, &outcome.layout);
+        });
+        open.draw(&textures)?;
+        if let Some(told) = &mut self.told {
+            tell::changes(told, &view, local, open);
+        }
+        if wanted != self.wanted {
+            self.wanted = wanted;
+            self.studio.want(wanted, &self.settings);
+        }
+        for action in actions {
+            self.act(event_loop, action);
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, event_loop: &ActiveEventLoop, action: Action) {
+        let Some(open) = &mut self.open else { return };
+        match action {
+            Action::Do(Command::Settings(settings)) => {
+                self.settings = (*settings).clone();
+                self.app.command(Command::Settings(settings));
+                self.studio.want(self.wanted, &self.settings);
+            }
+            Action::Do(command) => self.app.command(command),
+            Action::ToggleFullScreen => open.toggle_full_screen(),
+            Action::Close => event_loop.exit(),
+            Action::CopyText(text) => open.context.copy_text(text),
+            Action::TestTone => self.studio.test_tone(&self.settings),
+            Action::StartCheck => self.studio.start_check(&self.settings),
+            Action::StopCheck => self.studio.stop_check(),
+        }
+        open.wants_layout();
+    }
+}
+
+/// Draws the pictures where the screens left room for them.
+fn put_pictures(ui: &egui::Ui, layout: &screens::Layout) {
+    // Webcams deliver BT.601, and a stream without a colour description is taken to be of it.
+    let matrix = Matrix::Bt601;
+    if let Some(spot) = &layout.remote {
+        let scale = if layout.fill { Scale::Fill } else { Scale::Fit };
+        let look = Look { scale, mirrored: false, radius: spot.radius, matrix };
+        spot.put(video::shape(spot.rect, Slot::Remote, look));
+    }
+    if let Some(spot) = &layout.self_view {
+        let look = Look { scale: Scale::Fill, mirrored: true, radius: spot.radius, matrix };
+        spot.put(video::shape(spot.rect, Slot::Own, look));
+    }
+    if layout.hide_pointer {
+        ui.ctx().set_cursor_icon(egui::CursorIcon::None);
+    }
+}
+
+/// What the window knows of the picture that is shown.
+fn figures(open: &Open, now: Timestamp) -> Figures {
+    let Some(seen) = open.seen else { return Figures::default() };
+    Figures {
+        age_ms: Some(now.since(seen.captured).as_secs_f64() * 1e3),
+        codec: Some("H.264".to_owned()),
+        size: Some(seen.size),
+        ..Figures::default()
+    }
+}

@@ -1,0 +1,231 @@
+//! The window, on a screen that nobody sees: two people join, see each other, talk and hang up, by keyboard.
+//!
+//! What each window shows is asserted by what it tells (`--state-json`) and by what is on the screen. With
+//! `VISAVIS_SHOTS=FOLDER` every step's screen is kept there, to be looked at.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use visavis_tests::{
+    real::{PASSWORD, PATIENCE, Person, Process, Relay, binary},
+    screen::{Screen, missing},
+};
+
+const WIDTH: u32 = 1_120;
+const HEIGHT: u32 = 720;
+
+/// Keys do not take a call before it has rung this long, so that what was typed for something else does not.
+const GUARD: Duration = Duration::from_millis(900);
+
+/// Somebody before a window of their own.
+struct Somebody {
+    name: &'static str,
+    screen: Screen,
+    window: Process,
+    /// The newest that it told.
+    shown: Value,
+}
+
+impl Somebody {
+    fn sits_down(folder: &Path, name: &'static str, arguments: &[&str]) -> anyhow::Result<Self> {
+        let screen = Screen::start(WIDTH, HEIGHT)?;
+        let flags = [&["--state-json", "--size=640x360"], arguments].concat();
+        let window = Person::new(folder, name).start_window(&screen.display, &flags)?;
+        screen.focus("Visavis")?;
+        Ok(Self { name, screen, window, shown: Value::Null })
+    }
+
+    /// Reads what the window tells until it shows what is expected.
+    fn sees(&mut self, what: &str, such: impl Fn(&Value) -> bool) -> anyhow::Result<&Value> {
+        if !such(&self.shown) {
+            let found = self.window.wait_until(PATIENCE, |line| {
+                let shown: Value = serde_json::from_str(line).ok()?;
+                such(&shown).then_some(shown)
+            });
+            self.shown = found.with_context(|| format!("{}'s window never showed: {what}", self.name))?;
+        }
+        Ok(&self.shown)
+    }
+
+    fn sees_phase(&mut self, phase: &str) -> anyhow::Result<&Value> {
+        self.sees(phase, |shown| shown["call"]["phase"] == phase)
+    }
+
+    /// Types the form of the first screen from the present field on.
+    fn joins(&mut self, fields: &[&str]) -> anyhow::Result<()> {
+        for (index, field) in fields.iter().enumerate() {
+            if index > 0 {
+                self.screen.press(&["Tab"])?;
+            }
+            self.screen.write(field)?;
+        }
+        self.keeps("form")?;
+        self.screen.press(&["Return"])?;
+        self.sees("being online", |shown| shown["access"] == "member" && shown["connection"] == "online")?;
+        Ok(())
+    }
+
+    /// Keeps what is on the screen, if that is wanted.
+    fn keeps(&self, step: &str) -> anyhow::Result<()> {
+        if let Some(folder) = std::env::var_os("VISAVIS_SHOTS") {
+            self.screen.look()?.save(&Path::new(&folder).join(format!("{}-{step}.ppm", self.name)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the test cannot run here; says so.
+fn skipped(test: &str) -> bool {
+    if let Some(what) = missing() {
+        eprintln!("SKIPPED {test}: {what} is not here; cargo xtask setup installs it.");
+    }
+    missing().is_some()
+}
+
+#[test]
+fn a_whole_life_by_keyboard() -> anyhow::Result<()> {
+    if skipped("a_whole_life_by_keyboard") {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let relay = Relay::start(&folder.path().join("relay"))?;
+
+    // Alice pastes the link, Bob was started with it.
+    let mut alice = Somebody::sits_down(folder.path(), "alice", &[])?;
+    alice.sees("the first screen", |shown| shown["access"] == "welcome")?;
+    alice.keeps("welcome")?;
+    alice.joins(&[&relay.link, "alice", PASSWORD, PASSWORD])?;
+    let mut bob = Somebody::sits_down(folder.path(), "bob", &[&relay.link])?;
+    bob.joins(&["bob", PASSWORD, PASSWORD])?;
+
+    // They see each other, and Alice calls the one that she chooses.
+    bob.sees("alice online", |shown| shown["online"] == serde_json::json!(["alice"]))?;
+    alice.sees("bob online", |shown| shown["online"] == serde_json::json!(["bob"]))?;
+    alice.keeps("people")?;
+    alice.screen.press(&["Down", "Return"])?;
+    alice.sees_phase("ringing_out")?;
+    bob.sees_phase("ringing_in")?;
+    #[expect(clippy::disallowed_methods, reason = "the guard is a time, and a person waits as well")]
+    std::thread::sleep(GUARD);
+    alice.keeps("ringing-out")?;
+    bob.keeps("ringing-in")?;
+    bob.screen.press(&["Return"])?;
+
+    // Pictures come both ways, and are drawn.
+    for person in [&mut alice, &mut bob] {
+        person.sees_phase("live")?;
+        person.sees("the other's picture and one's own", |shown| {
+            shown["remote"] == "here" && shown["own"] == "here" && shown["call"]["live"]["fps"].as_f64() > Some(1.0)
+        })?;
+        person.keeps("call")?;
+        let colors = person.screen.look()?.colors_in_the_middle();
+        ensure!(colors > 100, "{}'s window shows {colors} colours where the other should be", person.name);
+    }
+
+    // What Alice switches off is told to Bob.
+    alice.screen.press(&["m"])?;
+    alice.sees("muted", |shown| shown["call"]["muted"] == true)?;
+    bob.sees("alice muted", |shown| shown["call"]["peer_muted"] == true)?;
+    alice.screen.press(&["v"])?;
+    alice.sees("the camera off", |shown| shown["call"]["camera_off"] == true)?;
+    bob.sees("alice's camera off", |shown| shown["call"]["peer_camera_off"] == true)?;
+    bob.keeps("camera-off")?;
+    alice.screen.press(&["v", "m", "F3"])?;
+    bob.sees("alice's camera on", |shown| {
+        shown["call"]["peer_camera_off"] == false && shown["call"]["peer_muted"] == false
+    })?;
+    alice.sees("the figures", |shown| shown["stats"] == true)?;
+    alice.keeps("figures")?;
+    alice.screen.press(&["ctrl+comma"])?;
+    alice.sees("the settings", |shown| shown["settings"] == true)?;
+    alice.keeps("settings")?;
+    alice.screen.press(&["Escape"])?;
+    alice.sees("the call again", |shown| shown["settings"] == false)?;
+
+    // Bob hangs up; both have a past call.
+    bob.screen.press(&["ctrl+h"])?;
+    bob.sees_phase("over")?;
+    let over = alice.sees_phase("over")?;
+    ensure!(over["call"]["why"] == "bob hung up.", "{}", over["call"]["why"]);
+    alice.keeps("over")?;
+    for person in [&mut alice, &mut bob] {
+        person.screen.press(&["Escape"])?;
+        person.sees("a past call", |shown| shown["call"].is_null() && shown["past_calls"] == 1)?;
+        person.screen.press(&["ctrl+2"])?;
+    }
+    // The list is drawn by the time that the settings are.
+    alice.screen.press(&["ctrl+comma"])?;
+    alice.sees("the settings", |shown| shown["settings"] == true)?;
+    alice.screen.press(&["Escape"])?;
+    alice.sees("the list", |shown| shown["settings"] == false)?;
+    alice.keeps("history")?;
+
+    // Asked by the system, they end in order.
+    for Somebody { name, mut window, .. } in [alice, bob] {
+        window.signal("TERM")?;
+        let (status, lines) = window.finish_within(PATIENCE)?;
+        ensure!(status.success(), "{name}'s window ended with {status}: {lines:?}");
+    }
+    relay.stop()
+}
+
+#[test]
+fn a_window_that_changes_its_size_all_the_time_stalls_no_media() -> anyhow::Result<()> {
+    if skipped("a_window_that_changes_its_size_all_the_time_stalls_no_media") {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let relay = Relay::start(&folder.path().join("relay"))?;
+    let people = ["alice", "bob"].map(|name| Person::new(folder.path(), name));
+    people.iter().try_for_each(|person| person.join(&relay.link, &[]))?;
+    let mut bob = Somebody::sits_down(folder.path(), "bob", &["--answer-automatically"])?;
+    bob.sees("being online", |shown| shown["connection"] == "online")?;
+    let report = folder.path().join("alice.json");
+    let mut alice = people[0].start(&[
+        "call",
+        "bob",
+        "--size=320x180",
+        "--duration=8",
+        "--report",
+        report.to_str().context("a path")?,
+    ])?;
+    bob.sees("the other's picture", |shown| shown["remote"] == "here")?;
+    for step in 0..60_u32 {
+        let (width, height) = (500 + step * 97 % 600, 480 + step * 61 % 240);
+        bob.screen.xdotool(&[
+            "search",
+            "--onlyvisible",
+            "--name",
+            "Visavis",
+            "windowsize",
+            &width.to_string(),
+            &height.to_string(),
+        ])?;
+    }
+    let size = serde_json::json!([500 + 59 * 97 % 600, 480 + 59 * 61 % 240]);
+    let last = bob.sees("the last size", |shown| shown["size"] == size)?;
+    ensure!(last["call"]["phase"] == "live", "the call did not outlive it: {last}");
+    alice.wait_for("You hung up.")?;
+    let (status, lines) = alice.finish()?;
+    ensure!(status.success(), "{lines:?}");
+    bob.sees_phase("over")?;
+    // What Bob's side sent meanwhile arrived without a gap.
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(report)?)?;
+    let longest = report["directions"][0]["longest_freeze_ms"].as_f64().context("a figure")?;
+    ensure!(longest < 1_000.0, "bob's pictures stood still for {longest} ms at alice's");
+    Ok(())
+}
+
+#[test]
+fn without_a_display_one_sentence_says_what_to_do() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = std::process::Command::new(binary("visavis")?);
+    command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
+    command.arg("--profile").arg(folder.path());
+    let (status, lines) = Process::start("visavis", &mut command)?.finish()?;
+    ensure!(status.code() == Some(1), "{status}: {lines:?}");
+    let [sentence] = &lines[..] else { anyhow::bail!("not one sentence: {lines:?}") };
+    ensure!(sentence.contains("there is no display") && sentence.contains("visavis --help"), "{sentence}");
+    Ok(())
+}
