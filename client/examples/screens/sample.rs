@@ -72,7 +72,7 @@ impl Stage {
     /// One frame, with painted people where pictures belong.
     pub fn frame(&mut self, ui: &mut egui::Ui) {
         if !std::mem::replace(&mut self.begun, true) {
-            theme::apply(ui.ctx());
+            theme::apply(ui.ctx(), visavis::ui::fonts::definitions());
             ui.request_repaint();
             return; // fonts are there from the next frame on
         }

@@ -12,7 +12,7 @@ use winit::{
 };
 
 use super::{
-    desktop,
+    desktop, fonts,
     gpu::{self, Gpu, Layout},
     logo,
     pictures::{Arrived, Cell},
@@ -94,6 +94,7 @@ impl Open {
     ///
     /// Any [`Error`] but that there is no display.
     pub fn new(event_loop: &ActiveEventLoop, desk: &Desk) -> Result<Self, Error> {
+        let fonts = fonts::Coming::start()?;
         let attributes = named(Window::default_attributes())
             .with_title("Visavis")
             .with_window_icon(Icon::from_rgba(logo::rgba(), logo::SIDE, logo::SIDE).ok())
@@ -103,7 +104,7 @@ impl Open {
         let window = Arc::new(event_loop.create_window(attributes)?);
         let gpu = Gpu::new(&window, &event_loop.owned_display_handle())?;
         let context = egui::Context::default();
-        theme::apply(&context);
+        theme::apply(&context, fonts.here());
         let mut input = egui_winit::State::new(
             context.clone(),
             egui::ViewportId::ROOT,

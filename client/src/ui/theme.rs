@@ -5,9 +5,8 @@
 use std::sync::Arc;
 
 use egui::{
-    Color32, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke, Style, TextStyle,
+    Color32, CornerRadius, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke, Style, TextStyle,
     Theme, ThemePreference,
-    epaint::text::{FontTweak, VariationCoords},
     style::{HandleShape, ScrollStyle, WidgetVisuals},
     vec2,
 };
@@ -111,7 +110,7 @@ pub const ROUND_CARD: u8 = 18;
 pub const EDGE: f32 = 24.0;
 
 /// The stronger of the two weights.
-const STRONG: &str = "strong";
+pub(super) const STRONG: &str = "strong";
 
 /// Regular type.
 pub const fn regular(size: f32) -> FontId {
@@ -129,8 +128,8 @@ pub fn palette(style: &Style) -> &'static Palette {
 }
 
 /// Sets fonts and both looks, once, before the first frame.
-pub fn apply(context: &egui::Context) {
-    context.set_fonts(fonts());
+pub fn apply(context: &egui::Context, fonts: FontDefinitions) {
+    context.set_fonts(fonts);
     for (theme, palette) in [(Theme::Light, &LIGHT), (Theme::Dark, &DARK)] {
         context.set_style_of(theme, style(theme, palette));
     }
@@ -152,21 +151,6 @@ pub fn prefer(context: &egui::Context, choice: settings::Theme) {
 /// The dark look, for what lies on a picture.
 pub fn on_picture(context: &egui::Context) -> Arc<Style> {
     context.style_of(Theme::Dark)
-}
-
-fn fonts() -> FontDefinitions {
-    let mut fonts = FontDefinitions::default();
-    let usual = fonts.families.get(&FontFamily::Proportional).cloned().unwrap_or_default();
-    for (name, weight, family) in
-        [("Inter", 400.0, FontFamily::Proportional), ("Inter strong", 600.0, FontFamily::Name(STRONG.into()))]
-    {
-        let tweak = FontTweak { coords: VariationCoords::new([(b"wght", weight)]), ..FontTweak::default() };
-        let data = FontData::from_static(include_bytes!("fonts/Inter.ttf")).tweak(tweak);
-        fonts.font_data.insert(name.to_owned(), Arc::new(data));
-        // What Inter lacks is looked for in egui's own.
-        fonts.families.insert(family, std::iter::once(name.to_owned()).chain(usual.iter().cloned()).collect());
-    }
-    fonts
 }
 
 fn style(theme: Theme, palette: &Palette) -> Style {
