@@ -13,6 +13,12 @@ pub enum Outcome {
     Lost,
 }
 
+/// As the beginning of a sentence.
+pub fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// One plain sentence, and how a program should see it.
 pub fn ended(reason: EndReason, peer: &str) -> (String, Outcome) {
     let lost = Outcome::Lost;

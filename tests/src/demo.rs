@@ -109,8 +109,8 @@ fn commands(plan: &Plan) -> (Vec<String>, Vec<String>, &'static str, &'static st
     let seconds = plan.seconds.to_string();
     let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     if plan.windows {
-        let call = owned(&["--call", CALLEE, "--duration", &seconds, "--leave-after-call"]);
-        let answer = owned(&["--answer-automatically", "--leave-after-call"]);
+        let call = owned(&["--scene", "--call", CALLEE, "--duration", &seconds, "--leave-after-call"]);
+        let answer = owned(&["--scene", "--answer-automatically", "--leave-after-call"]);
         (call, answer, r#""connection":"online""#, r#""phase":"live""#)
     } else {
         let call = owned(&["call", CALLEE, "--duration", &seconds]);

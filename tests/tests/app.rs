@@ -42,6 +42,8 @@ impl Maker for Scenes {
 
     fn apply(&mut self, _settings: &Settings) {}
 
+    fn set_camera_off(&mut self, _off: bool) {}
+
     fn ring(&mut self, _ring: Option<Ring>) {}
 }
 

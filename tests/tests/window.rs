@@ -30,7 +30,7 @@ struct Somebody {
 impl Somebody {
     fn sits_down(folder: &Path, name: &'static str, arguments: &[&str]) -> anyhow::Result<Self> {
         let screen = Screen::start(WIDTH, HEIGHT)?;
-        let flags = [&["--state-json", "--size=640x360"], arguments].concat();
+        let flags = [&["--state-json", "--scene", "--size=640x360"], arguments].concat();
         let window = Person::new(folder, name).start_window(&screen.display, &flags)?;
         screen.focus("Visavis")?;
         Ok(Self { name, screen, window, shown: Value::Null })

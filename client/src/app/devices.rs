@@ -1,5 +1,7 @@
 //! The devices that can be chosen, as plain data: whoever finds them fills it, the window lists it.
 
+pub use crate::sound::Use;
+
 /// What there is now. Lists are in the order in which they are to be shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Devices {
@@ -9,6 +11,12 @@ pub struct Devices {
     pub microphones: Vec<Device>,
     /// Speakers and headphones.
     pub speakers: Vec<Device>,
+    /// The name of the camera whose pictures come.
+    pub camera: Option<String>,
+    /// The microphone while it is open.
+    pub microphone: Use,
+    /// The speaker while it is open.
+    pub speaker: Use,
 }
 
 /// One of them.

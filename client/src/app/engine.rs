@@ -386,6 +386,9 @@ impl Engine {
             Command::CameraOff(off) => self.switch(|call| call.camera_off = off).await,
             Command::Settings(settings) => {
                 self.options.maker.apply(&settings);
+                if let Some(media) = &self.media {
+                    media.control.set_target(settings.camera.video_rate());
+                }
                 if let Err(error) = settings.save(&self.options.folder) {
                     self.state.notice = Some(Notice::problem(error.to_string()));
                 }
@@ -434,6 +437,9 @@ impl Engine {
         if let Some(media) = &self.media {
             media.control.set_camera_off(!camera);
         }
+        if !camera {
+            self.options.maker.set_camera_off(true);
+        }
         let ports = self.ports();
         if let (Some(client), Some(ports)) = (&self.client, ports) {
             client.accept(id, ports).await;
@@ -443,7 +449,11 @@ impl Engine {
     /// Changes a switch, here and at the other side.
     async fn switch(&mut self, change: impl FnOnce(&mut Call)) {
         let Some(call) = self.state.call.as_mut().filter(|call| call.going()) else { return };
+        let was_off = call.camera_off;
         change(call);
+        if call.camera_off != was_off {
+            self.options.maker.set_camera_off(call.camera_off);
+        }
         if let Some(media) = &self.media {
             media.control.set_muted(call.muted);
             media.control.set_camera_off(call.camera_off);

@@ -36,6 +36,9 @@ pub trait Maker: Send {
     /// Settings have changed, perhaps during a call: devices are switched.
     fn apply(&mut self, settings: &Settings);
 
+    /// The camera of the call is switched off, or on again; a call begins with it on.
+    fn set_camera_off(&mut self, off: bool);
+
     /// It begins or ceases to ring here.
     fn ring(&mut self, ring: Option<Ring>);
 

@@ -115,7 +115,7 @@ pub async fn until_over(
                     CallEvent::Peer { .. } | CallEvent::FramesDropped(_) => {}
                 },
             },
-            failure = rest.failures.next() => say(&format!("{}. The call goes on.", capitalised(&failure))),
+            failure = rest.failures.next() => say(&format!("{}. The call goes on.", sentence::capitalised(&failure))),
             sentence = rest.camera.says() => say(&sentence),
             sentence = sound::next(&mut rest.devices) => say(&sentence),
             () = sleep_until(hang_up_at) => {
@@ -146,12 +146,6 @@ pub fn conclude(
         (Err(lost), Err(unwritten)) => Err(lost.context(unwritten)),
         (ended, written) => written.and(ended),
     }
-}
-
-/// As the beginning of a sentence.
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -4,12 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{claim, talk};
 use crate::{
-    app::media::Files,
+    app::{media::Files, settings::Settings},
     ui::{
-        self,
+        self, hardware,
         pilot::{Orders, Pilot},
-        scenes::{NoDevices, Plan, Scenes},
-        window::Equipment,
+        scenes::{Pictures, Plan, Voice},
     },
 };
 
@@ -23,21 +22,25 @@ pub struct Arguments {
     #[arg(value_name = "LINK", value_parser = parse_link)]
     link: Option<String>,
 
-    /// In the window's calls, show this y4m file.
+    /// In the window's calls, show this y4m file instead of what the camera sees.
     #[arg(long, value_name = "FILE.y4m")]
     video: Option<PathBuf>,
 
-    /// In the window's calls, say this wav file.
+    /// In the window's calls, say this wav file instead of what the microphone hears.
     #[arg(long, value_name = "FILE.wav")]
     audio: Option<PathBuf>,
+
+    /// In the window's calls, use no devices: show a generated scene, say a generated voice, and play nothing.
+    #[arg(long)]
+    scene: bool,
 
     /// Size of the generated scene.
     #[arg(long, hide = true, value_name = "WIDTHxHEIGHT", default_value = "1280x720", value_parser = super::media::parse_size)]
     size: (u32, u32),
 
-    /// Pictures per second.
-    #[arg(long, hide = true, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=60))]
-    fps: u32,
+    /// Pictures per second of the file or the scene.
+    #[arg(long, hide = true, value_parser = clap::value_parser!(u32).range(1..=60))]
+    fps: Option<u32>,
 
     /// Write one JSON line a frame of the last call.
     #[arg(long, hide = true, value_name = "FILE.jsonl")]
@@ -74,11 +77,18 @@ impl Arguments {
         let _alone = claim(&folder)?;
         let seed = if self.answer_automatically { talk::CALLEE_SEED } else { talk::CALLER_SEED };
         let plan = Plan {
-            video: self.video,
-            audio: self.audio,
-            size: self.size,
-            frames_per_second: self.fps,
-            seed,
+            pictures: match self.video {
+                Some(path) => Pictures::File(path),
+                None if self.scene => Pictures::Scene { size: self.size, seed },
+                None => Pictures::Camera,
+            },
+            voice: match self.audio {
+                Some(path) => Voice::File(path),
+                None if self.scene => Voice::Scene(seed),
+                None => Voice::Microphone,
+            },
+            aloud: !self.scene,
+            frames_per_second: self.fps.map(f64::from),
             files: Files { stats: self.stats, report: self.report },
         };
         let orders = Orders {
@@ -89,10 +99,7 @@ impl Arguments {
         };
         let pilot = Pilot::new(orders);
         let options = ui::Options { folder, link: self.link, pilot, tell: self.state_json };
-        let equip = |desk: &ui::window::Desk| Equipment {
-            maker: Box::new(Scenes::new(plan, desk.remote.clone(), desk.own.clone())),
-            studio: Box::new(NoDevices),
-        };
+        let equip = |settings: &Settings, desk: &ui::window::Desk| hardware::equip(plan, settings, desk);
         Ok(ui::run(options, equip, talk::interrupted)?)
     }
 }

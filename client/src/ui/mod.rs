@@ -19,8 +19,10 @@
 //! [`theme`] has colours, type and spacing, [`icons`] and [`widgets`] what is drawn with them, [`screens`] the rest.
 
 pub mod desktop;
+mod eye;
 pub mod fonts;
 pub mod gpu;
+pub mod hardware;
 pub mod icons;
 pub mod local;
 mod logo;

@@ -1,126 +1,98 @@
-//! Files and generated scenes in place of devices: for demos, tests, and computers without a camera.
+//! What stands in for devices: files, and generated scenes; for demos, tests, and computers without a camera.
 
 use std::path::PathBuf;
 
 use visavis_proto::units::Bitrate;
 
-use super::{
-    pictures::Cell,
-    screens::{Check, Picture},
-    studio::Studio,
-};
+use super::pictures::Cell;
 use crate::{
-    app::{
-        devices::Devices,
-        media::{Files, Maker, Ring},
-        settings::Settings,
-    },
+    app::{media::Files, settings},
     call::{Camera, Microphone},
     capture::{sound, video},
-    playback::{PictureSink, Silent, SoundSink},
 };
 
 /// Bits per second of sound.
-const SOUND_RATE: Bitrate = Bitrate::from_kbps(48);
+pub const SOUND_RATE: Bitrate = Bitrate::from_kbps(48);
 
-/// What is shown and said.
+/// Pictures per second of a scene.
+const SCENE_RATE: f64 = 30.0;
+
+/// What calls show and say.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// A y4m file; a generated scene otherwise.
-    pub video: Option<PathBuf>,
-    /// A wav file; a generated voice otherwise.
-    pub audio: Option<PathBuf>,
-    /// Width and height of the generated scene, in pixels.
-    pub size: (u32, u32),
-    /// Pictures per second.
-    pub frames_per_second: u32,
-    /// The same seed draws the same scene and speaks the same sounds.
-    pub seed: u64,
+    /// What others see.
+    pub pictures: Pictures,
+    /// What others hear.
+    pub voice: Voice,
+    /// Others are heard, and it rings.
+    pub aloud: bool,
+    /// Pictures per second of files and scenes, instead of their own.
+    pub frames_per_second: Option<f64>,
     /// Where the figures of calls go.
     pub files: Files,
 }
 
-/// Makes calls' media from a plan. What the other says is not played: there is no speaker.
-pub struct Scenes {
-    plan: Plan,
-    remote: Cell,
-    own: Cell,
+/// What others see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pictures {
+    /// What the camera sees.
+    Camera,
+    /// A y4m file.
+    File(PathBuf),
+    /// A generated scene.
+    Scene {
+        /// Width and height in pixels.
+        size: (u32, u32),
+        /// The same draws the same.
+        seed: u64,
+    },
 }
 
-impl Scenes {
-    /// Shows the other's pictures in `remote` and one's own in `own`.
-    pub const fn new(plan: Plan, remote: Cell, own: Cell) -> Self {
-        Self { plan, remote, own }
-    }
+/// What others hear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Voice {
+    /// What the microphone hears.
+    Microphone,
+    /// A wav file.
+    File(PathBuf),
+    /// A generated voice; the same seed says the same.
+    Scene(u64),
 }
 
-impl Maker for Scenes {
-    fn camera(&mut self, settings: &Settings) -> anyhow::Result<Option<Camera>> {
-        let (width, height) = self.plan.size;
-        let reel: Box<dyn video::Reel> = match &self.plan.video {
-            Some(path) => Box::new(video::Y4mFile::open(path)?),
-            None => Box::new(video::Generated::new(width, height, self.plan.seed)),
+impl Plan {
+    /// What stands in for the camera, seen in `own` too; `None` if the camera is to be used.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the person if the file cannot be used.
+    pub fn camera(&self, settings: &settings::Camera, own: &Cell) -> anyhow::Result<Option<Camera>> {
+        let (reel, rate): (Box<dyn video::Reel>, f64) = match &self.pictures {
+            Pictures::Camera => return Ok(None),
+            Pictures::File(path) => {
+                let file = video::Y4mFile::open(path)?;
+                let rate = self.frames_per_second.map_or_else(|| file.frames_per_second(), Ok)?;
+                (Box::new(file), rate)
+            }
+            Pictures::Scene { size: (width, height), seed } => {
+                let scene = video::Generated::new(*width, *height, *seed);
+                (Box::new(scene), self.frames_per_second.unwrap_or(SCENE_RATE))
+            }
         };
-        let rate = settings.camera.video_rate();
-        let camera = Camera::h264(reel, f64::from(self.plan.frames_per_second), rate)?;
-        Ok(Some(Camera { preview: Some(self.own.preview()), ..camera }))
+        let camera = Camera::h264(reel, rate, settings.video_rate())?;
+        Ok(Some(Camera { preview: Some(own.preview()), ..camera }))
     }
 
-    fn microphone(&mut self, _settings: &Settings) -> anyhow::Result<Option<Microphone>> {
-        let source: Box<dyn sound::Source> = match &self.plan.audio {
-            Some(path) => Box::new(sound::WavFile::open(path)?),
-            None => Box::new(sound::Generated::new(self.plan.seed)),
+    /// What stands in for the microphone; `None` if that is to be used.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the person if the file cannot be used.
+    pub fn microphone(&self) -> anyhow::Result<Option<Microphone>> {
+        let source: Box<dyn sound::Source> = match &self.voice {
+            Voice::Microphone => return Ok(None),
+            Voice::File(path) => Box::new(sound::WavFile::open(path)?),
+            Voice::Scene(seed) => Box::new(sound::Generated::new(*seed)),
         };
         Ok(Some(Microphone { source, rate: SOUND_RATE }))
     }
-
-    fn screen(&mut self) -> Box<dyn PictureSink> {
-        Box::new(self.remote.sink())
-    }
-
-    fn speaker(&mut self, _settings: &Settings) -> Box<dyn SoundSink> {
-        Box::<Silent>::default()
-    }
-
-    fn apply(&mut self, _settings: &Settings) {
-        // Files and scenes are what they are.
-    }
-
-    fn ring(&mut self, _ring: Option<Ring>) {
-        // Seen, not heard.
-    }
-
-    fn files(&self) -> Files {
-        self.plan.files.clone()
-    }
-}
-
-/// No device at all.
-#[derive(Debug, Clone, Copy)]
-pub struct NoDevices;
-
-impl Studio for NoDevices {
-    fn devices(&self) -> Devices {
-        Devices::default()
-    }
-
-    fn camera(&self) -> Picture<'_> {
-        Picture::Fault("In calls, a file or a generated scene is shown instead of a camera.")
-    }
-
-    fn level(&self) -> Option<f32> {
-        None
-    }
-
-    fn check(&self) -> Check {
-        Check::Idle
-    }
-
-    fn want(&mut self, _wanted: bool, _settings: &Settings) {}
-
-    fn test_tone(&mut self, _settings: &Settings) {}
-
-    fn start_check(&mut self, _settings: &Settings) {}
-
-    fn stop_check(&mut self) {}
 }

@@ -5,9 +5,12 @@ use serde_json::json;
 use super::{
     local::Local,
     open::{Open, PARTS},
-    screens::{Picture, View},
+    screens::{Check, Picture, View},
 };
-use crate::app::state::{Access, Connection, Phase};
+use crate::app::{
+    devices::{Device, Use},
+    state::{Access, Connection, Phase},
+};
 
 /// Tells what has changed since `told`, on standard output.
 pub fn changes(told: &mut String, view: &View<'_>, local: &Local, open: &Open) {
@@ -16,6 +19,14 @@ pub fn changes(told: &mut String, view: &View<'_>, local: &Local, open: &Open) {
         println!("{line}");
         *told = line;
     }
+}
+
+fn names(devices: &[Device]) -> Vec<&str> {
+    devices.iter().map(|device| device.name.as_str()).collect()
+}
+
+fn used(device: &Use) -> serde_json::Value {
+    json!({ "name": device.device, "trouble": device.trouble })
 }
 
 fn line(view: &View<'_>, local: &Local, open: &Open) -> String {
@@ -73,6 +84,24 @@ fn line(view: &View<'_>, local: &Local, open: &Open) -> String {
         "notice": state.notice.as_ref().map(|notice| &notice.text),
         "remote": picture(&view.remote),
         "own": picture(&view.own),
+        "own_fault": match view.own {
+            Picture::Fault(sentence) => Some(sentence),
+            _ => None,
+        },
+        "devices": {
+            "cameras": names(&view.devices.cameras),
+            "microphones": names(&view.devices.microphones),
+            "speakers": names(&view.devices.speakers),
+            "camera": view.devices.camera,
+            "microphone": used(&view.devices.microphone),
+            "speaker": used(&view.devices.speaker),
+        },
+        "check": match view.check {
+            Check::Idle => "idle",
+            Check::Recording => "recording",
+            Check::Playing => "playing",
+            Check::NothingHeard => "nothing_heard",
+        },
         "settings": local.settings,
         "stats": local.stats,
         "closing": local.closing,

@@ -19,7 +19,7 @@ use super::{
     pilot::{Pilot, Step},
     schedule::Next,
     screens::{self, Action, Figures, Picture, View},
-    studio::Studio,
+    studio::{Own, Studio},
     tell,
     video::{self, Look, Matrix, Scale, Slot},
     waker::{Wake, Waker},
@@ -109,7 +109,7 @@ fn no_display(error: &EventLoopError) -> String {
 /// Any [`Error`].
 pub fn run<F: Future<Output = ()>>(
     options: Options,
-    equip: impl FnOnce(&Desk) -> Equipment,
+    equip: impl FnOnce(&Settings, &Desk) -> io::Result<Equipment>,
     ended: impl FnOnce() -> F + Send + 'static,
 ) -> Result<(), Error> {
     let settings = Settings::load(&options.folder)?;
@@ -118,7 +118,7 @@ pub fn run<F: Future<Output = ()>>(
     let waker = Waker::new(proxy.clone());
     let (remote, own) = (Cell::new(waker.clone()), Cell::new(waker.clone()));
     let desk = Desk { remote, own, waker: waker.clone(), clock: Clock::system(), proxy };
-    let Equipment { maker, studio } = equip(&desk);
+    let Equipment { maker, studio } = equip(&settings, &desk)?;
     let quit = waker.clone();
     let _ended = Stage::spawn("visavis-signals", Urgency::Usual, move || async move {
         ended().await;
@@ -142,6 +142,7 @@ pub fn run<F: Future<Output = ()>>(
         told: options.tell.then(String::new),
         title: String::new(),
         wanted: false,
+        zone: jiff::tz::TimeZone::try_system().ok(),
         open: None,
         failure: None,
     };
@@ -169,6 +170,8 @@ struct Shell {
     title: String,
     /// The devices are wanted outside of calls.
     wanted: bool,
+    /// Where local time comes from, if the system tells.
+    zone: Option<jiff::tz::TimeZone>,
     open: Option<Open>,
     failure: Option<Error>,
 }
@@ -267,19 +270,19 @@ impl Shell {
             return open.draw(&egui::TexturesDelta::default());
         }
         let now = self.desk.clock.now();
-        let devices = self.studio.devices();
+        let seen = self.studio.look();
         let figures = figures(open, now);
         let view = View {
             state: &self.state,
             settings: &self.settings,
-            devices: &devices,
+            devices: &seen.devices,
             now,
-            zone_s: None,
+            zone_s: self.zone.as_ref().map(|zone| zone.to_offset(jiff::Timestamp::now()).seconds()),
             full_screen: open.is_full_screen(),
             remote: if open.here(Slot::Remote) { Picture::Here } else { Picture::Coming },
-            own: if open.here(Slot::Own) { Picture::Here } else { self.studio.camera() },
-            level: self.studio.level(),
-            check: self.studio.check(),
+            own: own(&seen.own, open.here(Slot::Own)),
+            level: seen.level,
+            check: seen.check,
             figures: &figures,
         };
         let mut actions = Vec::new();
@@ -296,9 +299,9 @@ impl Shell {
         if let Some(told) = &mut self.told {
             tell::changes(told, &view, local, open);
         }
-        if wanted != self.wanted {
-            self.wanted = wanted;
-            self.studio.want(wanted, &self.settings);
+        let wanted = wanted && !self.state.in_call();
+        if std::mem::replace(&mut self.wanted, wanted) != wanted {
+            self.studio.want(wanted);
         }
         for action in actions {
             self.act(event_loop, action);
@@ -312,14 +315,13 @@ impl Shell {
             Action::Do(Command::Settings(settings)) => {
                 self.settings = (*settings).clone();
                 self.app.command(Command::Settings(settings));
-                self.studio.want(self.wanted, &self.settings);
             }
             Action::Do(command) => self.app.command(command),
             Action::ToggleFullScreen => open.toggle_full_screen(),
             Action::Close => event_loop.exit(),
             Action::CopyText(text) => open.context.copy_text(text),
-            Action::TestTone => self.studio.test_tone(&self.settings),
-            Action::StartCheck => self.studio.start_check(&self.settings),
+            Action::TestTone => self.studio.test_tone(),
+            Action::StartCheck => self.studio.start_check(),
             Action::StopCheck => self.studio.stop_check(),
         }
         open.wants_layout();
@@ -341,6 +343,16 @@ fn put_pictures(ui: &egui::Ui, layout: &screens::Layout) {
     }
     if layout.hide_pointer {
         ui.ctx().set_cursor_icon(egui::CursorIcon::None);
+    }
+}
+
+/// How things are with one's own picture, of which one is `here` or not.
+fn own(own: &Own, here: bool) -> Picture<'_> {
+    match own {
+        Own::Live | Own::StandIn if here => Picture::Here,
+        Own::Live | Own::Starting => Picture::Coming,
+        Own::Fault(sentence) => Picture::Fault(sentence),
+        Own::StandIn => Picture::Fault("In calls, a file or a generated scene is shown instead of a camera."),
     }
 }
 

@@ -24,6 +24,7 @@
 //! much as `v4l` and the generator of its bindings.
 
 mod devices;
+pub mod feed;
 pub mod look;
 pub mod mode;
 #[cfg(feature = "nokhwa")]
@@ -58,6 +59,7 @@ use crate::{
 };
 
 pub use devices::{Devices, devices, follow};
+pub use feed::Feed;
 
 /// The helper's kind, after [`worker::COMMAND`].
 pub const KIND: &str = "camera";

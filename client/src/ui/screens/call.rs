@@ -15,6 +15,7 @@ use crate::{
         settings::Corner,
         state::{Call, Phase},
     },
+    sentence::capitalised,
     ui::{
         icons::{self, Icon},
         local::Local,
@@ -48,6 +49,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local,
     controls::top(ui, view, call, share);
     controls::bottom(ui, view, call, local, share, outcome);
     waiting(ui, view, share, outcome);
+    troubles(ui, view, share);
     if view.state.notice.is_some() {
         people::notice(ui, view, outcome);
     }
@@ -237,6 +239,24 @@ fn waiting(ui: &Ui, view: &View<'_>, share: f32, outcome: &mut Outcome) {
                     outcome.push(Command::DeclineWaiting(ringing.call));
                 }
             });
+        });
+    }
+}
+
+/// What is wrong with one's own devices, where it would not be seen elsewhere.
+fn troubles(ui: &Ui, view: &View<'_>, share: f32) {
+    let camera = match view.own {
+        Picture::Fault(sentence) if !view.settings.window.self_view => Some(sentence.to_owned()),
+        _ => None,
+    };
+    let sound = [&view.devices.microphone, &view.devices.speaker].map(|device| device.trouble.as_deref());
+    let sound = sound.into_iter().flatten().map(|trouble| format!("{}.", capitalised(trouble)));
+    let first = view.state.waiting.len() + usize::from(view.state.notice.is_some());
+    for (index, sentence) in camera.into_iter().chain(sound).enumerate() {
+        let bottom = egui::lerp(20.0..=controls::BOTTOM, share) + 74.0 * (first + index) as f32;
+        super::toast(ui, &format!("trouble {index}"), bottom, |ui| {
+            let color = theme::palette(ui.style()).poor;
+            ui.add(egui::Label::new(RichText::new(&sentence).color(color)).wrap());
         });
     }
 }

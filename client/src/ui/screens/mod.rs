@@ -79,6 +79,8 @@ pub enum Check {
     Recording,
     /// This is how one is heard.
     Playing,
+    /// The last one heard nothing but silence.
+    NothingHeard,
 }
 
 /// What a person did.

@@ -1,10 +1,13 @@
 //! Camera, sound and looks. Every change is in force at once.
 
+use std::time::Duration;
+
 use egui::{Key, Modifiers, RichText, ScrollArea, Sense, Slider, Stroke, StrokeKind, Ui, vec2};
 
 use super::{Action, Check, Outcome, Picture, Spot, View, controls::pick_device, people, pressed};
 use crate::{
     app::settings::{HEIGHTS, KBPS, RATES, Theme},
+    sentence::capitalised,
     ui::{
         icons::{self, Icon},
         local::Local,
@@ -12,6 +15,9 @@ use crate::{
         widgets::{self, Kind},
     },
 };
+
+/// Between two looks at how loud it is: the eye sees no more.
+const LEVEL_EVERY: Duration = Duration::from_millis(50);
 
 /// Of the cards.
 const WIDTH: f32 = 620.0;
@@ -146,6 +152,12 @@ fn microphone(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
     if let Some(id) = pick_device(ui, &view.devices.microphones, sound.microphone.as_deref(), "System default") {
         outcome.change(view, |settings| settings.sound.microphone = id);
     }
+    if let Some(sentence) = &view.devices.microphone.trouble {
+        trouble(ui, &format!("{}.", capitalised(sentence)));
+    }
+    if view.level.is_some() {
+        ui.request_repaint_after(LEVEL_EVERY);
+    }
     check(ui, view, outcome);
     ui.add_space(4.0);
     if widgets::switch(
@@ -172,12 +184,11 @@ fn microphone(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
 
 fn check(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
     let (text, icon, kind, action) = match view.check {
-        Check::Idle => ("Record and play back", Icon::Play, Kind::Quiet, Action::StartCheck),
+        Check::Idle | Check::NothingHeard => ("Record and play back", Icon::Play, Kind::Quiet, Action::StartCheck),
         Check::Recording => ("Recording: speak now …", Icon::Microphone, Kind::Main, Action::StopCheck),
         Check::Playing => ("Playing back …", Icon::Speaker, Kind::Main, Action::StopCheck),
     };
-    let idle = view.state.in_call() || view.check != Check::Idle;
-    let enabled = view.check != Check::Idle || !idle;
+    let enabled = !view.state.in_call() || matches!(view.check, Check::Recording | Check::Playing);
     ui.add_enabled_ui(enabled, |ui| {
         let tip = if enabled { "Hear yourself as others do" } else { "Not during a call" };
         if widgets::text_button(ui, Some(icon), text, kind, None)
@@ -188,6 +199,15 @@ fn check(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
             outcome.actions.push(action);
         }
     });
+    if view.check == Check::NothingHeard {
+        trouble(ui, "Nothing was heard. Check that the microphone is not muted, or choose another one.");
+    }
+}
+
+/// Something is wrong, and what to do.
+fn trouble(ui: &mut Ui, sentence: &str) {
+    let color = theme::palette(ui.style()).poor;
+    ui.add(egui::Label::new(RichText::new(sentence).size(13.5).color(color)).wrap());
 }
 
 fn speaker(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
@@ -195,6 +215,9 @@ fn speaker(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
         pick_device(ui, &view.devices.speakers, view.settings.sound.speaker.as_deref(), "System default")
     {
         outcome.change(view, |settings| settings.sound.speaker = id);
+    }
+    if let Some(sentence) = &view.devices.speaker.trouble {
+        trouble(ui, &format!("{}.", capitalised(sentence)));
     }
     let test = widgets::text_button(ui, Some(Icon::Speaker), "Play a test tone", Kind::Quiet, None);
     if test.on_hover_text("A short tone on the chosen speaker").clicked() {
