@@ -34,6 +34,10 @@ struct Arguments {
     #[arg(long, value_name = "FILE.wav")]
     audio: Option<PathBuf>,
 
+    /// Pictures per second, 1 to 60, instead of the y4m file's own rate.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=60))]
+    fps: Option<u32>,
+
     /// Write the call report here.
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
@@ -63,7 +67,12 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         windows: !arguments.headless && has_display(),
         video: arguments.video,
         audio: arguments.audio,
-        client_flags: arguments.client_flags,
+        client_flags: arguments
+            .fps
+            .map(|fps| format!("--fps={fps}"))
+            .into_iter()
+            .chain(arguments.client_flags)
+            .collect(),
         keep: arguments.keep,
     };
     if let Some(keep) = &plan.keep {
