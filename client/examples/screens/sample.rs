@@ -136,6 +136,7 @@ fn devices() -> Devices {
         cameras: vec![Device::new("usb-1", "Logitech BRIO"), Device::new("droidcam", "DroidCam")],
         microphones: vec![Device::new("mic-1", "Built-in microphone"), Device::new("mic-2", "Jabra Evolve2 65")],
         speakers: vec![Device::new("out-1", "Built-in speakers"), Device::new("mic-2", "Jabra Evolve2 65")],
+        ..Devices::default()
     }
 }
 

@@ -10,9 +10,9 @@ use crate::{
 };
 
 #[cfg(target_os = "linux")]
-pub use linux::{Eye, News};
+pub use linux::Eye;
 #[cfg(not(target_os = "linux"))]
-pub use nowhere::{Eye, News};
+pub use nowhere::Eye;
 
 #[cfg(target_os = "linux")]
 mod linux {

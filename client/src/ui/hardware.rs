@@ -72,9 +72,12 @@ fn news(eye: Option<&Eye>, sound: Option<&sound::Devices>, waker: Waker) -> io::
                 }
             };
             let heard = async {
-                match &mut sound {
-                    Some(sound) if sound.changed().await.is_ok() => {}
-                    _ => std::future::pending().await,
+                let changed = match &mut sound {
+                    Some(sound) => sound.changed().await.is_ok(),
+                    None => false,
+                };
+                if !changed {
+                    std::future::pending().await
                 }
             };
             tokio::select! {

@@ -2,7 +2,7 @@
 //! check. A seam: devices behind it, or none. Main thread.
 
 use super::screens::Check;
-use crate::app::{devices::Devices, settings::Settings};
+use crate::app::devices::Devices;
 
 /// The devices as the window sees them. Nothing here may block; whoever has news wakes the window
 /// ([`super::waker::Waker::state`]).
