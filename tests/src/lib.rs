@@ -9,6 +9,7 @@
 //! | [`fates`] | whether the records of a call leave no frame out |
 //! | [`screen`] | a screen of its own for a window under test, with a keyboard |
 //! | [`sim`] | the simulated world: real relay, real clients, real quinn, in virtual time over seeded links |
+//! | [`window`] | somebody before a window of their own |
 
 #[cfg(target_os = "linux")]
 pub mod cameras;
@@ -18,3 +19,4 @@ pub mod fates;
 pub mod real;
 pub mod screen;
 pub mod sim;
+pub mod window;

@@ -375,14 +375,19 @@ impl Person {
         Process::start(&self.name, &mut command)
     }
 
-    /// Opens the client's window on an X display, with these arguments.
+    /// Opens the client's window on an X display, with these arguments and variables of the environment.
     ///
     /// # Errors
     ///
     /// If it cannot be started.
-    pub fn start_window<S: AsRef<OsStr>>(&self, display: &str, arguments: &[S]) -> anyhow::Result<Process> {
+    pub fn start_window<S: AsRef<OsStr>>(
+        &self,
+        display: &str,
+        arguments: &[S],
+        environment: &[(&str, &OsStr)],
+    ) -> anyhow::Result<Process> {
         let mut command = Command::new(binary("visavis")?);
-        command.args(arguments).arg("--profile").arg(&self.profile);
+        command.args(arguments).arg("--profile").arg(&self.profile).envs(environment.iter().copied());
         command.env("DISPLAY", display).env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
         Process::start(&self.name, &mut command)
     }

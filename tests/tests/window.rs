@@ -3,85 +3,17 @@
 //! What each window shows is asserted by what it tells (`--state-json`) and by what is on the screen. With
 //! `VISAVIS_SHOTS=FOLDER` every step's screen is kept there, to be looked at.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use visavis_tests::{
     real::{PASSWORD, PATIENCE, Person, Process, Relay, binary},
-    screen::{Screen, missing},
+    window::{SCENE, Somebody, skipped},
 };
-
-const WIDTH: u32 = 1_120;
-const HEIGHT: u32 = 720;
 
 /// Keys do not take a call before it has rung this long, so that what was typed for something else does not.
 const GUARD: Duration = Duration::from_millis(900);
-
-/// Somebody before a window of their own.
-struct Somebody {
-    name: &'static str,
-    screen: Screen,
-    window: Process,
-    /// The newest that it told.
-    shown: Value,
-}
-
-impl Somebody {
-    fn sits_down(folder: &Path, name: &'static str, arguments: &[&str]) -> anyhow::Result<Self> {
-        let screen = Screen::start(WIDTH, HEIGHT)?;
-        let flags = [&["--state-json", "--scene", "--size=640x360"], arguments].concat();
-        let window = Person::new(folder, name).start_window(&screen.display, &flags)?;
-        screen.focus("Visavis")?;
-        Ok(Self { name, screen, window, shown: Value::Null })
-    }
-
-    /// Reads what the window tells until it shows what is expected.
-    fn sees(&mut self, what: &str, such: impl Fn(&Value) -> bool) -> anyhow::Result<&Value> {
-        if !such(&self.shown) {
-            let found = self.window.wait_until(PATIENCE, |line| {
-                let shown: Value = serde_json::from_str(line).ok()?;
-                such(&shown).then_some(shown)
-            });
-            self.shown = found.with_context(|| format!("{}'s window never showed: {what}", self.name))?;
-        }
-        Ok(&self.shown)
-    }
-
-    fn sees_phase(&mut self, phase: &str) -> anyhow::Result<&Value> {
-        self.sees(phase, |shown| shown["call"]["phase"] == phase)
-    }
-
-    /// Types the form of the first screen from the present field on.
-    fn joins(&mut self, fields: &[&str]) -> anyhow::Result<()> {
-        for (index, field) in fields.iter().enumerate() {
-            if index > 0 {
-                self.screen.press(&["Tab"])?;
-            }
-            self.screen.write(field)?;
-        }
-        self.keeps("form")?;
-        self.screen.press(&["Return"])?;
-        self.sees("being online", |shown| shown["access"] == "member" && shown["connection"] == "online")?;
-        Ok(())
-    }
-
-    /// Keeps what is on the screen, if that is wanted.
-    fn keeps(&self, step: &str) -> anyhow::Result<()> {
-        if let Some(folder) = std::env::var_os("VISAVIS_SHOTS") {
-            self.screen.look()?.save(&Path::new(&folder).join(format!("{}-{step}.ppm", self.name)))?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether the test cannot run here; says so.
-fn skipped(test: &str) -> bool {
-    if let Some(what) = missing() {
-        eprintln!("SKIPPED {test}: {what} is not here; cargo xtask setup installs it.");
-    }
-    missing().is_some()
-}
 
 #[test]
 fn a_whole_life_by_keyboard() -> anyhow::Result<()> {
@@ -92,11 +24,11 @@ fn a_whole_life_by_keyboard() -> anyhow::Result<()> {
     let relay = Relay::start(&folder.path().join("relay"))?;
 
     // Alice pastes the link, Bob was started with it.
-    let mut alice = Somebody::sits_down(folder.path(), "alice", &[])?;
+    let mut alice = Somebody::sits_down(folder.path(), "alice", &SCENE, &[])?;
     alice.sees("the first screen", |shown| shown["access"] == "welcome")?;
     alice.keeps("welcome")?;
     alice.joins(&[&relay.link, "alice", PASSWORD, PASSWORD])?;
-    let mut bob = Somebody::sits_down(folder.path(), "bob", &[&relay.link])?;
+    let mut bob = Somebody::sits_down(folder.path(), "bob", &[&SCENE[..], &[relay.link.as_str()]].concat(), &[])?;
     bob.joins(&["bob", PASSWORD, PASSWORD])?;
 
     // They see each other, and Alice calls the one that she chooses.
@@ -179,7 +111,8 @@ fn a_window_that_changes_its_size_all_the_time_stalls_no_media() -> anyhow::Resu
     let relay = Relay::start(&folder.path().join("relay"))?;
     let people = ["alice", "bob"].map(|name| Person::new(folder.path(), name));
     people.iter().try_for_each(|person| person.join(&relay.link, &[]))?;
-    let mut bob = Somebody::sits_down(folder.path(), "bob", &["--answer-automatically"])?;
+    let mut bob =
+        Somebody::sits_down(folder.path(), "bob", &[&SCENE[..], &["--answer-automatically"]].concat(), &[])?;
     bob.sees("being online", |shown| shown["connection"] == "online")?;
     let report = folder.path().join("alice.json");
     let mut alice = people[0].start(&[
