@@ -71,7 +71,7 @@ fn line(view: &View<'_>, local: &Local, open: &Open) -> String {
         "past_calls": state.history.len(),
         "missed": state.missed,
         "notice": state.notice.as_ref().map(|notice| &notice.text),
-        "remote": picture(&view.remote),
+        "remote": picture(&view.remote_picture()),
         "own": picture(&view.own),
         "settings": local.settings,
         "stats": local.stats,

@@ -2,7 +2,6 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use visavis_proto::time::Timestamp;
 use winit::{
     application::ApplicationHandler,
     error::{EventLoopError, OsError},
@@ -18,7 +17,7 @@ use super::{
     pictures::Cell,
     pilot::{Pilot, Step},
     schedule::Next,
-    screens::{self, Action, Figures, Picture, View},
+    screens::{self, Action, Picture, View},
     studio::Studio,
     tell,
     video::{self, Look, Matrix, Scale, Slot},
@@ -268,7 +267,6 @@ impl Shell {
         }
         let now = self.desk.clock.now();
         let devices = self.studio.devices();
-        let figures = figures(open, now);
         let view = View {
             state: &self.state,
             settings: &self.settings,
@@ -280,7 +278,6 @@ impl Shell {
             own: if open.here(Slot::Own) { Picture::Here } else { self.studio.camera() },
             level: self.studio.level(),
             check: self.studio.check(),
-            figures: &figures,
         };
         let mut actions = Vec::new();
         let mut wanted = false;
@@ -341,16 +338,5 @@ fn put_pictures(ui: &egui::Ui, layout: &screens::Layout) {
     }
     if layout.hide_pointer {
         ui.ctx().set_cursor_icon(egui::CursorIcon::None);
-    }
-}
-
-/// What the window knows of the picture that is shown.
-fn figures(open: &Open, now: Timestamp) -> Figures {
-    let Some(seen) = open.seen else { return Figures::default() };
-    Figures {
-        age_ms: Some(now.since(seen.captured).as_secs_f64() * 1e3),
-        codec: Some("H.264".to_owned()),
-        size: Some(seen.size),
-        ..Figures::default()
     }
 }

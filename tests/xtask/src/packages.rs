@@ -269,15 +269,7 @@ mod tests {
         );
         assert_eq!(
             names(&missing(&[Purpose::Checks], &has_compiler, &libraries)),
-            [
-                "ffmpeg",
-                "python3-venv",
-                "espeak-ng",
-                "xvfb",
-                "xdotool",
-                "libxkbcommon-x11-0",
-                "libx11-xcb1"
-            ]
+            ["ffmpeg", "python3-venv", "espeak-ng", "xvfb", "xdotool", "libxkbcommon-x11-0", "libx11-xcb1"]
         );
         assert!(missing(&[Purpose::Build, Purpose::Checks], &|_| true, &|_| true).is_empty());
     }
