@@ -19,7 +19,7 @@ use crate::{
         send::{self, Encoder},
     },
     playback::{PictureSink, SoundSink},
-    stats,
+    stats::{self, record::Note},
     thread::{Stage, Urgency},
 };
 
@@ -111,6 +111,8 @@ pub struct Part {
 /// [`Error::Sound`].
 pub fn wire(options: Options, clock: Clock, stats: &stats::Sender) -> Result<(Vec<Part>, Ports), Error> {
     let control = SendControl::new(options.video_rate);
+    let sent = options.camera.as_ref().map(|camera| camera.encoder.codec());
+    stats.note(Note::Codecs { sent, received: options.decoder.codec() });
     let offers = send::offers(options.microphone.is_some(), options.camera.is_some());
     let (encoded_pictures, pictures) = mpsc::channel(send::ENCODED_PICTURES);
     let (encoded_sound, sound) = mpsc::channel(send::ENCODED_SOUND);

@@ -1,7 +1,6 @@
 //! The window's screens without a window: what a person sees, clicks and types, and what comes of it.
 
 #[path = "../examples/screens/sample.rs"]
-#[expect(dead_code, reason = "shared with the program that draws pictures of the screens")]
 mod sample;
 
 use egui::{Key, Modifiers, Pos2, Vec2, accesskit::Role, vec2};
@@ -9,13 +8,14 @@ use egui_kittest::{
     Harness,
     kittest::{By, NodeT, Queryable},
 };
-use sample::{CALL, OTHER, Stage, live, member, with_call};
+use sample::{CALL, OTHER, Stage, live, member, second, with_call};
 use visavis::{
     app::{
         Command, Join,
         settings::{Corner, Settings, Theme},
         state::{Access, Connection, Notice, Phase, Ringing, State},
     },
+    stats::collector::Live,
     ui::{
         local::Local,
         screens::{Action, Picture},
@@ -172,6 +172,39 @@ fn a_call_is_taken_with_or_without_camera_or_declined() {
 }
 
 #[test]
+fn while_it_rings_there_one_can_already_mute_and_switch_the_camera_off() {
+    let mut window = window(Stage::new(with_call(Phase::RingingOut { devices: Some(1) })));
+    assert!(window.state().layout.self_view.is_some());
+    assert!(matches!(click(&mut window, "Mute").as_slice(), [Action::Do(Command::Mute(true))]));
+    assert!(matches!(key(&mut window, Key::M).as_slice(), [Action::Do(Command::Mute(true))]));
+    assert!(matches!(click(&mut window, "Camera off").as_slice(), [Action::Do(Command::CameraOff(true))]));
+    assert!(matches!(key(&mut window, Key::V).as_slice(), [Action::Do(Command::CameraOff(true))]));
+    if let Some(call) = &mut window.state_mut().state.call {
+        (call.muted, call.camera_off) = (true, true);
+    }
+    window.run_steps(2);
+    assert!(window.state().layout.self_view.is_none());
+    window.get_by_label("Your camera is off");
+    assert!(matches!(click(&mut window, "Unmute").as_slice(), [Action::Do(Command::Mute(false))]));
+    assert!(matches!(click(&mut window, "Camera on").as_slice(), [Action::Do(Command::CameraOff(false))]));
+    assert!(matches!(click(&mut window, "Cancel").as_slice(), [Action::Do(Command::End)]));
+}
+
+#[test]
+fn nobody_waits_for_the_picture_of_somebody_who_sends_none() {
+    let mut stage = Stage::new(live());
+    stage.remote = Picture::Coming;
+    let mut window = window(stage);
+    window.get_by_label("Waiting for the picture …");
+    if let Some(call) = &mut window.state_mut().state.call {
+        call.peer_sends_pictures = false;
+    }
+    window.run_steps(2);
+    window.get_by_label("Only sound comes from the other side");
+    assert!(window.query_by_label("Waiting for the picture …").is_none());
+}
+
+#[test]
 fn a_key_that_was_meant_for_something_else_takes_no_call() {
     let mut busy = window(Stage::new(member()));
     busy.state_mut().state = with_call(Phase::RingingIn);
@@ -281,10 +314,80 @@ fn the_figures_name_the_slowest_stage() {
     assert!(key(&mut window, Key::F3).is_empty());
     window.get_by_label_contains("Slowest: receive");
     window.get_by_label_contains("Delay by stage: encode 6 ms");
-    let copied = click(&mut window, "Copy figures");
-    assert!(matches!(copied.as_slice(), [Action::CopyText(text)] if text.contains("encode: 6.2 ms")), "{copied:?}");
     assert!(key(&mut window, Key::Escape).is_empty());
     assert!(window.query_by_label_contains("Slowest").is_none());
+}
+
+#[test]
+fn the_figures_tell_both_directions_and_are_copied_in_words() {
+    let mut window = window(Stage::new(live()));
+    assert!(key(&mut window, Key::I).is_empty());
+    let said = [
+        "Age: 5",
+        "Round trip: 3",
+        "Loss: 0.1 %",
+        "Clock: ± 17 ms",
+        "Pictures, received: ",
+        "Pictures, sent: 30.0 / s",
+        "Rate, received: 1.",
+        "Rate, sent: 1.",
+        "Size, received: 1280 × 720",
+        "Size, sent: 960 × 540",
+        "Codec, received: H.264",
+        "Codec, sent: H.264",
+        "Not shown, received: 3 lost, 1 after a loss",
+        "Not shown, sent: 14 encoder busy",
+    ];
+    for figure in said {
+        let said = |text: Option<String>| text.is_some_and(|text| text.contains(figure));
+        window.get(By::new().predicate(|node| said(node.value())));
+    }
+    for plot in ["Delay", "Round trip", "Pictures", "Loss", "Received", "Sent"] {
+        let title = format!("{plot}: ");
+        let is_it = |label: String| label.starts_with(&title) && label.ends_with("the last minute");
+        window.get(By::new().predicate(|node| node.label().is_some_and(&is_it)));
+    }
+    let copied = click(&mut window, "Copy figures");
+    let [Action::CopyText(text)] = copied.as_slice() else { panic!("{copied:?}") };
+    for figure in said.into_iter().chain(["Camera to screen: ", "encode: 6.2 ms"]) {
+        assert!(text.contains(figure), "{figure} in {text}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_not_among_the_figures() {
+    let mut stage = Stage::new(live());
+    if let Some(call) = &mut stage.state.call {
+        call.live = Some(Live { seconds: 3.0, ..Live::default() });
+    }
+    let mut window = window(stage);
+    assert!(key(&mut window, Key::F3).is_empty());
+    window.get_by_label("no picture comes");
+    let copied = click(&mut window, "Copy figures");
+    let [Action::CopyText(text)] = copied.as_slice() else { panic!("{copied:?}") };
+    for unknown in ["Camera to screen", "Age", "Round trip", "Clock", "Size", "Codec"] {
+        assert!(!text.contains(unknown), "{unknown} in {text}");
+    }
+    if let Some(call) = &mut window.state_mut().state.call {
+        (call.live, call.peer_camera_off) = (Some(second(9)), true);
+    }
+    window.run_steps(2);
+    assert!(window.query_by_label_contains("Age: ").is_none(), "what is switched off is not on the screen");
+}
+
+#[test]
+fn figures_fit_into_a_small_window_and_scroll() {
+    for size in [vec2(360.0, 480.0), vec2(420.0, 700.0), vec2(1120.0, 720.0)] {
+        let mut window = sized(Stage::new(live()), size);
+        assert!(key(&mut window, Key::F3).is_empty());
+        let switch = window.get_by_role_and_label(Role::Button, "Mute").rect();
+        let copy = window.get_by_label("Copy figures").rect();
+        assert!(copy.right() <= size.x && copy.bottom() < switch.top(), "{size}: {copy}");
+        window.get_by_label_contains("Sent: ").scroll_to_me();
+        window.run_steps(20);
+        let last = window.get_by_label_contains("Sent: ").rect();
+        assert!(last.bottom() < switch.top(), "{size}: {last} is below {switch}");
+    }
 }
 
 #[test]

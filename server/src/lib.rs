@@ -20,7 +20,7 @@
 //! - A new connection of a device does not take its place in a call by itself; `Resume` does. A program that was started
 //!   again knows nothing of the call, and would hold the other person in a ghost of it.
 //! - All people are kept in memory, so that neither a login by device key nor a call waits for the store. Commands that
-//!   write beside a running relay are noticed within a second by SQLite's `data_version`.
+//!   write beside a running relay are noticed within a second by a count that triggers keep.
 //! - A device list may add only the device that brings it: nobody can claim a key that they have not proved.
 //! - `user passwd-reset` changes nothing until its link is used; then the account key, the password and the device list
 //!   are replaced at once. Who must be kept out meanwhile is to be disabled.

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use support::{
     Client, account,
     calls::{CALL, live},
@@ -20,7 +21,6 @@ use visavis_proto::wire::{
     control::{CloseCode, EndReason, HistoryQuery, PeopleQuery, client, relay::Body},
     link::Link,
 };
-use visavis_relay::db::{Store as _, sqlite::Sqlite};
 
 fn relay(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_visavis-relay"));
@@ -137,11 +137,16 @@ async fn a_live_call_of_a_relay_that_was_killed_is_in_the_history_of_the_next_on
     }
     let mut bo = people.pop().expect("two");
     let mut ann = people.pop().expect("one");
-    // The history is written behind everybody's back: it is there when the file has changed.
-    let file = Sqlite::open(&folder.path().join("relay.db")).await.expect("opens beside the relay");
-    let before = file.revision().await.expect("read");
+    // The history is written behind everybody's back: it is there when the file has the call.
+    let options = SqliteConnectOptions::new().filename(folder.path().join("relay.db"));
+    let mut file = SqliteConnection::connect_with(&options).await.expect("opens beside the relay");
     live(&mut ann, &mut bo).await;
-    while file.revision().await.expect("read") == before {}
+    loop {
+        let calls = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM calls").fetch_one(&mut file);
+        if calls.await.expect("read") == 1 {
+            break;
+        }
+    }
     file.close().await.expect("closes");
     child.kill().expect("killed");
     child.wait().expect("it ends");

@@ -121,7 +121,12 @@ async fn two_people_join_see_each_other_talk_hang_up_and_miss_a_call() -> anyhow
     })
     .await?;
     bob.sees("it rings here", |state| state.call.as_ref().is_some_and(|call| call.phase == Phase::RingingIn)).await?;
+    ann.does(Command::Mute(true));
+    ann.sees("that she is muted", |state| state.call.as_ref().is_some_and(|call| call.muted && !call.is_live()))
+        .await?;
     bob.does(Command::Accept { camera: false });
+    bob.sees("ann is muted", |state| state.call.as_ref().is_some_and(|call| call.is_live() && call.peer_muted))
+        .await?;
     ann.sees("bob without a picture", |state| {
         state.call.as_ref().is_some_and(|call| call.is_live() && call.peer_camera_off && !call.peer_muted)
     })

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use visavis_proto::units::{Bitrate, DataSize};
 use visavis_tests::fates;
 use visavis_tests::sim::{Bursts, Conditions, Figures, Plan, Site, Way, link::Counts, run};
@@ -82,6 +83,31 @@ fn a_clean_link_shows_every_picture_as_late_as_the_arithmetic_says() {
         assert_eq!(figures.findings.keyframes, 1);
         assert_eq!(direction.freeze_share, 0.0);
         assert!(figures.first_picture_ms.is_some_and(|first| first < 200.0), "{:?}", figures.first_picture_ms);
+    }
+}
+
+/// What the window and the command line tell once a second, against what the world is made of.
+#[test]
+fn a_second_of_a_clean_link_is_told_as_it_is() {
+    let ending = run(Plan::alike(5, 2, Conditions::delayed(ms(20))), async |world| {
+        world.connect(Site(0), Site(1)).await?;
+        world.sleep(Duration::from_secs(10)).await;
+        let [one, other] = [world.live(Site(0)).await, world.live(Site(1)).await];
+        anyhow::Ok([one.context("live")?, other.context("live")?])
+    });
+    let [one, other] = ending.expect("the call becomes live").result;
+    for (live, peer) in [(&one, &other), (&other, &one)] {
+        println!("{live:?}");
+        let near = |value: Option<f64>, truth: f64, by: f64| value.is_some_and(|value| (value - truth).abs() < by);
+        assert!(near(live.round_trip_ms, 40.0, 3.0) && near(live.bound_ms, 20.0, 0.5), "{live:?}");
+        assert!(near(Some(live.fps), 30.0, 1.1) && near(Some(live.sent.fps), 30.0, 1.1), "{live:?}");
+        // A picture is as old as its delay when it is shown, and a picture's time older when the next one is.
+        assert!(near(live.age_ms, live.delay_ms + 1e3 / 60.0, 2.0), "{live:?}");
+        assert!(near(Some(live.sent.bitrate_bps), peer.bitrate_bps, 0.2 * peer.bitrate_bps), "{live:?}");
+        assert_eq!((live.loss, live.sent.skipped), (0.0, Some(0.0)));
+        assert!(live.dropped.is_empty() && live.sent.dropped.is_empty(), "{live:?}");
+        assert_eq!((live.codec.as_deref(), live.sent.codec.as_deref()), (Some("model"), Some("model")));
+        assert_eq!(live.size, live.sent.size);
     }
 }
 

@@ -8,7 +8,7 @@ use std::{error::Error, fs::File, io::BufWriter, path::Path};
 
 use egui::{Theme, Vec2, vec2};
 use egui_kittest::{Harness, kittest::Queryable};
-use sample::{Stage, figures, live, member, second, with_call};
+use sample::{Stage, live, member, second, with_call};
 use visavis::{
     app::{
         settings,
@@ -133,7 +133,7 @@ const SCENES: [Scene; 25] = [
         "call-stats",
         || {
             let mut stage = Stage::new(live());
-            (stage.local.stats, stage.figures) = (true, figures());
+            stage.local.stats = true;
             stage
         },
         |harness| {

@@ -9,10 +9,13 @@ use visavis::{
         settings::Settings,
         state::{Access, Call, Connection, Phase, State},
     },
-    stats::collector::Live,
+    stats::{
+        collector::{Live, Sending},
+        record::Drop,
+    },
     ui::{
         local::Local,
-        screens::{self, Action, Check, Figures, Layout, Picture, Spot, View},
+        screens::{self, Action, Check, Layout, Picture, Spot, View},
         theme,
     },
 };
@@ -43,7 +46,6 @@ pub struct Stage {
     pub own: Picture<'static>,
     pub level: Option<f32>,
     pub check: Check,
-    pub figures: Figures,
     pub full_screen: bool,
     pub actions: Vec<Action>,
     pub layout: Layout,
@@ -61,7 +63,6 @@ impl Stage {
             own: Picture::Here,
             level: None,
             check: Check::Idle,
-            figures: Figures::default(),
             full_screen: false,
             actions: Vec::new(),
             layout: Layout::default(),
@@ -87,7 +88,6 @@ impl Stage {
             own: self.own,
             level: self.level,
             check: self.check,
-            figures: &self.figures,
         };
         let outcome = screens::show(ui, &view, &mut self.local);
         if let Some(spot) = &outcome.layout.remote {
@@ -205,28 +205,29 @@ pub fn live() -> State {
 /// A second's figures.
 pub fn second(n: u32) -> Live {
     let wave = (f64::from(n) * 0.7).sin();
-    let stages_ms = [6.2, 0.9, 0.4, 21.5 + 6.0 * wave, 3.1, 7.9];
+    let stages_ms = [6.2, 2.4, 13.6, 21.5 + 6.0 * wave, 3.1, 7.9];
     let mut live = Live {
         seconds: f64::from(n),
         delay_ms: stages_ms.iter().sum(),
         stages_ms,
         fps: 29.7 + 0.4 * wave,
         bitrate_bps: 1_840_000.0 + 260_000.0 * wave,
+        age_ms: Some(56.0 + 6.0 * wave),
+        round_trip_ms: Some(38.0 + 4.0 * wave),
+        bound_ms: Some(17.0),
+        size: Some((1_280, 720)),
+        codec: Some("H.264".into()),
+        dropped: [(Drop::Lost, 3), (Drop::ReferenceMissing, 1)].into(),
+        sent: Sending {
+            fps: 30.0,
+            bitrate_bps: 1_210_000.0 - 180_000.0 * wave,
+            skipped: Some(0.0),
+            size: Some((960, 540)),
+            codec: Some("H.264".into()),
+            dropped: [(Drop::Replaced, 14)].into(),
+        },
         ..Live::default()
     };
     live.loss = if n.is_multiple_of(17) { 0.012 } else { 0.001 };
     live
-}
-
-/// Figures beyond the engine's.
-pub fn figures() -> Figures {
-    Figures {
-        age_ms: Some(56.0),
-        round_trip_ms: Some(38.0),
-        bound_ms: Some(4.0),
-        codec: Some("H.264".into()),
-        size: Some((1_280, 720)),
-        sent_bps: Some(1_760_000.0),
-        drops: vec![("replaced".into(), 14), ("lost".into(), 3), ("late".into(), 1)],
-    }
 }

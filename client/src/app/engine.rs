@@ -225,7 +225,7 @@ impl Engine {
                     None => self.offline(),
                 },
                 news = media_news(&mut self.media) => match news {
-                    MediaNews::Figures(live) => self.look(live),
+                    MediaNews::Figures(live) => self.look(live.map(|live| *live)),
                     MediaNews::Failure(text) => self.state.notice = Some(Notice::problem(text)),
                 },
             }
@@ -594,7 +594,7 @@ async fn next(events: &mut Option<Events>) -> Option<Event> {
 
 /// What a call's media tell.
 enum MediaNews {
-    Figures(Option<Live>),
+    Figures(Option<Box<Live>>),
     Failure(String),
 }
 
@@ -604,7 +604,7 @@ async fn media_news(media: &mut Option<Media>) -> MediaNews {
     tokio::select! {
         biased; // what fails is told before figures
         text = media.failures.next() => MediaNews::Failure(text),
-        Ok(()) = media.figures.changed() => MediaNews::Figures(media.figures.borrow_and_update().clone()),
+        Ok(()) = media.figures.changed() => MediaNews::Figures(media.figures.borrow_and_update().clone().map(Box::new)),
         else => std::future::pending().await,
     }
 }

@@ -40,6 +40,16 @@ const DELAY_POOR_MS: f64 = 400.0;
 /// A picture rate below this is seen as jerky.
 const FPS_FAIR: f64 = 20.0;
 
+/// Share of one's own pictures that the encoder leaves out. One of thirty in a second is a moment of other work, and
+/// nobody sees it; at one in ten the encoder needs longer than the camera's interval, so that every picture waits as well.
+const SKIPPED_FAIR: f64 = 0.1;
+
+/// The stages on the way to the relay and from it, as indices into [`STAGES`].
+const RELAY: usize = 2;
+
+/// See [`RELAY`].
+const RECEIVE: usize = 3;
+
 /// What a person should know about a live call; the worst cause first.
 pub fn of(call: &Call, connection: &Connection) -> Quality {
     let say = |level, cause: &str| Quality { level, cause: cause.to_owned() };
@@ -55,31 +65,51 @@ pub fn of(call: &Call, connection: &Connection) -> Quality {
     let Some(live) = &call.live else { return say(Level::Good, "Connected") };
     let pictures = live.fps > 0.0;
     let delay = live.delay_ms;
+    let skipped = live.sent.skipped.unwrap_or_default();
     match () {
-        () if live.loss >= LOSS_POOR => Quality {
-            level: Level::Poor,
-            cause: format!("The network loses {:.0} % of the packets", live.loss * 100.0),
-        },
+        () if live.loss >= LOSS_POOR => lossy(live, Level::Poor),
         () if pictures && delay >= DELAY_POOR_MS => slow(live, Level::Poor),
-        () if live.loss >= LOSS_FAIR => Quality {
-            level: Level::Fair,
-            cause: format!("The network loses {:.0} % of the packets", live.loss * 100.0),
-        },
+        () if live.loss >= LOSS_FAIR => lossy(live, Level::Fair),
         () if pictures && delay >= DELAY_FAIR_MS => slow(live, Level::Fair),
+        () if skipped >= SKIPPED_FAIR => {
+            let cause =
+                format!("Your computer is too slow to send every picture ({:.0} % left out)", skipped * 100.0);
+            Quality { level: Level::Fair, cause }
+        }
         () if pictures && live.fps < FPS_FAIR => {
-            Quality { level: Level::Fair, cause: format!("Only {:.0} pictures a second arrive", live.fps) }
+            Quality { level: Level::Fair, cause: format!("Few pictures arrive ({:.0} a second)", live.fps) }
         }
         () => say(Level::Good, "Good connection"),
     }
 }
 
+fn lossy(live: &Live, level: Level) -> Quality {
+    Quality { level, cause: format!("The network loses packets ({:.0} %)", live.loss * 100.0) }
+}
+
+/// Who is slow, as far as it can be known: the stages at the sender and at the receiver are measured by one clock each,
+/// those between them by two.
 fn slow(live: &Live, level: Level) -> Quality {
-    let cause = match STAGES[slowest(live)] {
+    let stage = slowest(live);
+    let cause = match STAGES[stage] {
         "encode" => "Their computer is slow: the picture is late",
+        "send" => "Their side is slow to send: the picture is late",
         "decode" | "present" => "This computer is slow: the picture is late",
+        _ if is_far(live, stage) => "The relay is far from you: the picture takes long",
+        "receive" if is_ours(live) => "Your network is slow: the picture is late",
         _ => "The network is slow: the picture is late",
     };
     Quality { level, cause: cause.to_owned() }
+}
+
+/// Distance makes up at least half of that stage: the shortest way from the relay, which has no queue in it, is so long.
+fn is_far(live: &Live, stage: usize) -> bool {
+    live.bound_ms.is_some_and(|one_way_ms| one_way_ms >= live.stages_ms[stage] / 2.0)
+}
+
+/// The way from the relay is slower than the one to it by more than this device's clock may be off.
+fn is_ours(live: &Live) -> bool {
+    live.bound_ms.is_some_and(|bound_ms| live.stages_ms[RECEIVE] - live.stages_ms[RELAY] > bound_ms)
 }
 
 /// The stage that takes longest, as an index into [`STAGES`].
@@ -93,7 +123,7 @@ mod tests {
     use visavis_proto::{ids::CallId, time::Timestamp};
 
     use super::*;
-    use crate::app::state::Phase;
+    use crate::{app::state::Phase, stats::collector::Sending};
 
     fn call(live: Option<Live>) -> Call {
         let phase = Phase::Live(Timestamp::from_nanos(1));
@@ -103,7 +133,7 @@ mod tests {
     fn live(delay_ms: f64, fps: f64, loss: f64, slow_stage: usize) -> Live {
         let mut stages_ms = [1.0; 6];
         stages_ms[slow_stage] = delay_ms;
-        Live { seconds: 1.0, delay_ms, stages_ms, fps, bitrate_bps: 1e6, loss }
+        Live { seconds: 1.0, delay_ms, stages_ms, fps, bitrate_bps: 1e6, loss, ..Live::default() }
     }
 
     #[test]
@@ -114,15 +144,46 @@ mod tests {
             (quality.level, quality.cause)
         };
         assert_eq!(level_and(live(20.0, 30.0, 0.0, 0)).0, Level::Good);
-        assert!(level_and(live(20.0, 30.0, 0.1, 0)).1.contains("loses 10 %"));
+        assert!(level_and(live(20.0, 30.0, 0.1, 0)).1.contains("loses packets (10 %)"));
         assert!(level_and(live(200.0, 30.0, 0.0, 0)).1.contains("Their computer"));
         assert!(level_and(live(200.0, 30.0, 0.0, 4)).1.contains("This computer"));
         assert_eq!(
             level_and(live(500.0, 30.0, 0.02, 2)),
             (Level::Poor, "The network is slow: the picture is late".into())
         );
-        assert!(level_and(live(20.0, 8.0, 0.0, 0)).1.contains("Only 8"));
+        assert!(level_and(live(200.0, 30.0, 0.0, 1)).1.contains("Their side"));
+        assert!(level_and(live(20.0, 8.0, 0.0, 0)).1.contains("Few pictures arrive (8"));
         assert_eq!(level_and(live(0.0, 0.0, 0.0, 0)).0, Level::Good, "a call without pictures is no bad call");
+    }
+
+    #[test]
+    fn a_slow_way_from_the_relay_is_a_queue_or_a_distance() {
+        let cause = |stage, bound_ms| {
+            let figures = Live { bound_ms, ..live(200.0, 30.0, 0.0, stage) };
+            of(&call(Some(figures)), &Connection::Online).cause
+        };
+        assert!(cause(RECEIVE, Some(10.0)).contains("Your network is slow"));
+        assert!(cause(RECEIVE, Some(120.0)).contains("The relay is far"));
+        assert!(cause(RELAY, Some(10.0)).contains("The network is slow"), "whose is not known");
+        assert!(cause(RECEIVE, None).contains("The network is slow"), "without a clock nothing is claimed");
+        let mut both = live(300.0, 30.0, 0.0, RECEIVE);
+        (both.stages_ms[RELAY], both.stages_ms[RECEIVE], both.bound_ms) = (145.0, 150.0, Some(10.0));
+        let cause = of(&call(Some(both)), &Connection::Online).cause;
+        assert!(cause.contains("The network is slow"), "the clocks may be off by more than that: {cause}");
+    }
+
+    #[test]
+    fn an_encoder_that_leaves_out_pictures_is_this_computers_fault() {
+        let with = |skipped, delay_ms| {
+            let sent = Sending { skipped, ..Sending::default() };
+            of(&call(Some(Live { sent, ..live(delay_ms, 30.0, 0.0, 0) })), &Connection::Online)
+        };
+        assert_eq!(with(Some(1.0 / 30.0), 20.0).level, Level::Good, "a moment of other work");
+        let slow = with(Some(0.25), 20.0);
+        assert_eq!(slow.level, Level::Fair);
+        assert!(slow.cause.contains("too slow to send") && slow.cause.contains("25 %"), "{}", slow.cause);
+        assert!(with(Some(0.25), 500.0).cause.contains("Their computer"), "what disturbs more comes first");
+        assert_eq!(with(None, 20.0).level, Level::Good);
     }
 
     #[test]

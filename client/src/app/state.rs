@@ -6,7 +6,7 @@ use visavis_proto::{
     ids::CallId,
     signal::call::Event as CallEvent,
     time::Timestamp,
-    wire::control::{EndReason, PastCall, People, Person, fold_name, peer},
+    wire::control::{EndReason, PastCall, People, Person, StreamKind, fold_name, peer},
 };
 
 use crate::{net::actor::Event, sentence, stats::collector::Live};
@@ -107,6 +107,8 @@ pub struct Call {
     pub peer_muted: bool,
     /// The other person's camera is off.
     pub peer_camera_off: bool,
+    /// The other side has a camera, or something in its place, as it said when it accepted or called.
+    pub peer_sends_pictures: bool,
     /// The other side is not heard by the relay.
     pub peer_silent: bool,
     /// The relay is not heard here.
@@ -144,6 +146,7 @@ impl Call {
             camera_off: false,
             peer_muted: false,
             peer_camera_off: false,
+            peer_sends_pictures: true,
             peer_silent: false,
             relay_silent: false,
             live: None,
@@ -249,6 +252,7 @@ impl State {
                     .call
                     .get_or_insert_with(|| Call::new(connected.call, connected.peer.clone(), Phase::Connecting));
                 // Two calls that crossed are one now, under the id that survived.
+                known.peer_sends_pictures = connected.received.iter().any(|stream| stream.kind == StreamKind::Camera);
                 (known.id, known.peer) = (connected.call, connected.peer);
                 known.peer_silent = false;
                 if !known.is_live() {
@@ -327,8 +331,8 @@ impl State {
 #[cfg(test)]
 mod tests {
     use visavis_proto::{
-        ids::DeviceKey,
-        signal::call::Connected,
+        ids::{DeviceKey, StreamId},
+        signal::call::{Connected, Stream},
         wire::control::{MediaState, PeerMessage},
     };
 
@@ -347,7 +351,13 @@ mod tests {
     }
 
     fn connected(call: CallId, resumed: bool) -> Event {
-        let (published, received) = (Vec::new(), Vec::new());
+        sending(call, &[], resumed)
+    }
+
+    /// The other side sends these.
+    fn sending(call: CallId, kinds: &[StreamKind], resumed: bool) -> Event {
+        let stream = |(number, &kind)| Stream { id: StreamId(u32::from(number)), index: number, kind };
+        let (published, received) = (Vec::new(), (0u8..).zip(kinds).map(stream).collect());
         let peer = "bob".into();
         Event::Call(CallEvent::Connected(Connected { call, peer, device: DEVICE, published, received, resumed }))
     }
@@ -409,6 +419,20 @@ mod tests {
         state.handle(Event::Silent(true), at(4));
         let call = state.call.expect("a call");
         assert!(call.peer_muted && call.peer_camera_off && call.peer_silent && call.relay_silent);
+    }
+
+    #[test]
+    fn whether_pictures_are_to_be_waited_for_is_known_as_the_call_goes_live() {
+        for (kinds, pictures) in [
+            (&[StreamKind::Microphone, StreamKind::Camera][..], true),
+            (&[StreamKind::Microphone], false),
+            (&[StreamKind::Camera], true),
+        ] {
+            let mut state = State::default();
+            state.handle(incoming(ME, "bob"), at(0));
+            state.handle(sending(ME, kinds, false), at(1));
+            assert_eq!(state.call.map(|call| call.peer_sends_pictures), Some(pictures), "{kinds:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::{
     sound,
 };
 use crate::{
+    app::quality,
     client::{Client, Events},
     net::actor::Event,
     sentence,
@@ -171,20 +172,74 @@ fn show(live: &Live, json: bool) {
         }
     } else if std::io::stderr().is_terminal() {
         let minutes = Duration::from_secs_f64(live.seconds).as_secs();
-        eprint!("\r\x1b[K{:02}:{:02}  {}", minutes / 60, minutes % 60, describe(live));
+        let time = format!("{:02}:{:02}  ", minutes / 60, minutes % 60);
+        let room = columns().map_or(usize::MAX, |columns| columns.saturating_sub(time.len() + 1));
+        eprint!("\r\x1b[K{time}{}", fitting(live, room));
     }
 }
 
-/// Delay by stages, fps, bitrate, loss.
+/// Delay by stages, fps, bitrate, loss; round trip to the relay, bitrate sent.
 pub fn describe(live: &Live) -> String {
-    let stages: Vec<String> =
-        STAGES.iter().zip(live.stages_ms).map(|(name, value)| format!("{name} {value:.1}")).collect();
-    format!(
-        "{:5.1} ms ({})  {:4.1} fps  {:5.2} Mbit/s  {:.1} % lost",
-        live.delay_ms,
-        stages.join(", "),
-        live.fps,
-        live.bitrate_bps / 1e6,
-        live.loss * 100.0
-    )
+    fitting(live, usize::MAX)
+}
+
+/// The same in at most so many columns: a line that is wrapped cannot be written over. What is rarest needed goes first.
+fn fitting(live: &Live, columns: usize) -> String {
+    let stage = |index: usize| format!("{} {:.1}", STAGES[index], live.stages_ms[index]);
+    let all = (0..STAGES.len()).map(stage).collect::<Vec<_>>().join(", ");
+    let slowest = stage(quality::slowest(live));
+    let round_trip = live.round_trip_ms.map_or_else(String::new, |ms| format!("  rtt {ms:.0} ms"));
+    let more = format!("{round_trip}  {:.2} Mbit/s sent", live.sent.bitrate_bps / 1e6);
+    let line = |stages: &str, more: &str| {
+        format!(
+            "{:5.1} ms ({stages})  {:4.1} fps  {:5.2} Mbit/s  {:.1} % lost{more}",
+            live.delay_ms,
+            live.fps,
+            live.bitrate_bps / 1e6,
+            live.loss * 100.0
+        )
+    };
+    let lines = [line(&all, &more), line(&slowest, &more), line(&slowest, &round_trip), line(&slowest, "")];
+    let [.., shortest] = &lines;
+    let fits = lines.iter().find(|line| line.chars().count() <= columns).unwrap_or(shortest);
+    fits.chars().take(columns).collect()
+}
+
+/// The terminal's width, if it tells.
+fn columns() -> Option<usize> {
+    #[cfg(unix)]
+    {
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::collector::Sending;
+
+    #[test]
+    fn the_live_line_has_room_in_any_terminal() {
+        let live = Live {
+            delay_ms: 51.3,
+            stages_ms: [6.2, 2.4, 9.4, 21.5, 3.1, 7.9],
+            fps: 29.7,
+            bitrate_bps: 1.84e6,
+            round_trip_ms: Some(38.2),
+            sent: Sending { bitrate_bps: 1.21e6, ..Sending::default() },
+            ..Live::default()
+        };
+        let whole = describe(&live);
+        assert!(whole.contains("encode 6.2") && whole.ends_with("rtt 38 ms  1.21 Mbit/s sent"), "{whole}");
+        let narrow = fitting(&live, 72);
+        assert!(narrow.contains("(receive 21.5)") && narrow.ends_with("rtt 38 ms"), "{narrow}");
+        for columns in 0..200 {
+            assert!(fitting(&live, columns).chars().count() <= columns);
+        }
+        let unknown = describe(&Live { round_trip_ms: None, ..live });
+        assert!(!unknown.contains("rtt"), "what is not known is not told: {unknown}");
+    }
 }

@@ -261,7 +261,7 @@ impl Actor {
             send(connection, ping.encode().into());
         }
         if let Some(media) = &mut self.media {
-            media.handle_timeout(&self.clocks, now);
+            media.handle_timeout(&self.clocks, connection.rtt(), now);
             if !self.silent && now.since(self.last_heard) >= SILENT_AFTER {
                 self.silent = true;
                 self.tell(Event::Silent(true));

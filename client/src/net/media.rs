@@ -1,5 +1,7 @@
 //! One live call's media on the network thread: its uplink, its downlink, and the queues to and from the stages.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use visavis_proto::{
@@ -93,8 +95,8 @@ impl Media {
         self.pass_on();
     }
 
-    /// Gives up what waited too long, and makes the reports that are due.
-    pub fn handle_timeout(&mut self, clocks: &ClockSync, now: Timestamp) {
+    /// Gives up what waited too long, and makes the reports that are due. `round_trip` is the connection's now.
+    pub fn handle_timeout(&mut self, clocks: &ClockSync, round_trip: Duration, now: Timestamp) {
         self.downlink.handle_timeout(clocks, now);
         self.pass_on();
         if let Some(feedback) = self.downlink.poll_feedback(now) {
@@ -104,14 +106,19 @@ impl Media {
             self.noted = now;
             let loss = self.downlink.take_loss();
             self.ports.stats.note(Note::Packets { received: loss.received, lost: loss.lost });
+            self.ports.stats.note(Note::Path { round_trip, bound: clocks.bound() });
         }
     }
 
     /// The relay gave up a frame that this device sent. Where that breaks the chain of pictures, only one that decodes by
     /// itself mends it, and nobody else asks for it: a receiver that gets nothing does not know that something is missing.
     pub fn handle_dropped(&self, dropped: &FramesDropped) {
-        let broken = dropped.cause() == DropCause::ReferenceMissing;
-        if broken && !self.peer_silent && self.uplink.sends(CAMERA, StreamId(dropped.stream)) {
+        if !self.uplink.sends(CAMERA, StreamId(dropped.stream)) {
+            return;
+        }
+        let pictures = u64::from(dropped.last.saturating_sub(dropped.first)) + 1;
+        self.ports.stats.note(Note::DroppedByRelay(pictures));
+        if dropped.cause() == DropCause::ReferenceMissing && !self.peer_silent {
             self.ports.control.want_keyframe();
         }
     }
@@ -185,5 +192,5 @@ impl Media {
     }
 }
 
-/// How often the share of lost packets is told to the collector.
-const NOTE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
+/// How often the share of lost packets and the state of the path are told to the collector.
+const NOTE_INTERVAL: Duration = Duration::from_millis(500);

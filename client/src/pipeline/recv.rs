@@ -81,6 +81,9 @@ pub enum ToDecode {
 
 /// Decodes pictures. A seam: H.264, or a model of it in a simulated world.
 pub trait Decoder: Send {
+    /// What it reads, by the name that people know.
+    fn codec(&self) -> &'static str;
+
     /// Decodes one frame into `out`. Answers how long a model of a decoder wants to have taken (zero for a real one),
     /// or `None` if the frame gave no picture.
     ///
@@ -91,6 +94,10 @@ pub trait Decoder: Send {
 }
 
 impl Decoder for h264::Decoder {
+    fn codec(&self) -> &'static str {
+        h264::NAME
+    }
+
     fn decode(&mut self, payload: &[u8], out: &mut Picture) -> Result<Option<Duration>, h264::Error> {
         Self::decode(self, payload, out).map(|picture| picture.then_some(Duration::ZERO))
     }

@@ -83,6 +83,9 @@ pub struct EncodedPicture {
 
 /// Encodes pictures. A seam: H.264, or a model of it in a simulated world.
 pub trait Encoder: Send {
+    /// What it makes, by the name that people know.
+    fn codec(&self) -> &'static str;
+
     /// Encodes one picture into `out`, aiming at `target`.
     ///
     /// # Errors
@@ -145,6 +148,10 @@ impl H264 {
 const ENCODER_THREADS: u16 = 1;
 
 impl Encoder for H264 {
+    fn codec(&self) -> &'static str {
+        h264::NAME
+    }
+
     fn encode(
         &mut self,
         picture: &Picture,

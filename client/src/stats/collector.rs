@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeMap, io::Write, time::Duration};
 
-use hdrhistogram::Histogram;
 use visavis_proto::time::Timestamp;
 
+pub use super::live::{Live, Sending};
 use super::{
+    distribution::Distribution,
+    live::{Window, ages},
     record::{Counter, Drop, Fate, FrameRecord, Media, Note, Side},
-    report::{self, Age, Audio, Direction, Frames, Report, Sent, Spread, Stage, Stages},
+    report::{self, Age, Audio, Direction, Frames, Report, Sent, Stage, Stages},
 };
 
 /// A gap between two shown pictures above this is a freeze.
@@ -17,7 +19,7 @@ const FREEZE: Duration = Duration::from_millis(200);
 pub const STAGES: [&str; 6] = ["encode", "send", "relay", "receive", "decode", "present"];
 
 /// Sums of one call.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Collector {
     me: String,
     peer: String,
@@ -41,6 +43,8 @@ pub struct Collector {
     own: OwnPictures,
     blocks: AudioBlocks,
     counters: BTreeMap<Counter, u64>,
+    /// What pictures are coded in: those that are sent, if any are, and those that come.
+    codecs: Option<(Option<&'static str>, &'static str)>,
     window: Window,
 }
 
@@ -50,6 +54,8 @@ struct OwnPictures {
     captured: u64,
     encoded: u64,
     dropped: BTreeMap<Drop, u64>,
+    /// Of those that were sent, the relay dropped these. Not in the report: the other side counts them there.
+    dropped_by_relay: u64,
 }
 
 /// Blocks of sound by how they came to be.
@@ -57,64 +63,6 @@ struct OwnPictures {
 struct AudioBlocks {
     played: u64,
     concealed: u64,
-}
-
-/// The last second, for the live line.
-#[derive(Debug, Default)]
-struct Window {
-    shown: u64,
-    bytes: u64,
-    delay: Distribution,
-    stages: [Distribution; 6],
-    packets_received: u64,
-    packets_lost: u64,
-}
-
-/// One second of a call, for a person's eye and for machines.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Live {
-    /// Seconds since the call went live.
-    pub seconds: f64,
-    /// Median capture-to-shown delay.
-    pub delay_ms: f64,
-    /// The medians of its stages, in the order of [`STAGES`].
-    pub stages_ms: [f64; 6],
-    /// Pictures shown per second.
-    pub fps: f64,
-    /// Bits per second of shown pictures.
-    pub bitrate_bps: f64,
-    /// Share of downlink packets lost (0 to 1).
-    pub loss: f64,
-}
-
-impl Default for Collector {
-    fn default() -> Self {
-        Self {
-            me: String::new(),
-            peer: String::new(),
-            accepted: None,
-            live: None,
-            over: None,
-            first_decoded: None,
-            delay: Distribution::default(),
-            stages: Default::default(),
-            age: Distribution::default(),
-            mouth_to_ear: Distribution::default(),
-            shown: 0,
-            shown_bytes: 0,
-            last_shown: None,
-            frozen: Duration::ZERO,
-            longest_gap: Duration::ZERO,
-            captures: None,
-            frames: None,
-            dropped: BTreeMap::new(),
-            in_flight: 0,
-            own: OwnPictures::default(),
-            blocks: AudioBlocks::default(),
-            counters: BTreeMap::new(),
-            window: Window::default(),
-        }
-    }
 }
 
 impl Collector {
@@ -133,7 +81,10 @@ impl Collector {
                     self.mouth_to_ear.add_nanos(presented.saturating_sub(captured));
                 }
             }
-            (Side::Sender, Media::Video) => self.own.add(record),
+            (Side::Sender, Media::Video) => {
+                self.own.add(record);
+                self.window.sent_picture(record);
+            }
             // The report has no counts of sound blocks that were sent.
             (Side::Sender, Media::Audio) => {}
         }
@@ -158,9 +109,11 @@ impl Collector {
                 self.blocks.played += u64::from(played) + u64::from(recovered);
                 self.blocks.concealed += u64::from(concealed);
             }
-            Note::Packets { received, lost } => {
-                self.window.packets_received += received;
-                self.window.packets_lost += lost;
+            Note::Packets { received, lost } => self.window.packets(received, lost),
+            Note::Path { round_trip, bound } => self.window.path(round_trip, bound),
+            Note::Codecs { sent, received } => self.codecs = Some((sent, received)),
+            Note::DroppedByRelay(count) => {
+                self.own.dropped_by_relay = self.own.dropped_by_relay.saturating_add(count);
             }
             Note::Counted(_, 0) => {}
             Note::Counted(what, count) => *self.counters.entry(what).or_default() += count,
@@ -181,17 +134,19 @@ impl Collector {
     /// The figures since the last call of this, `None` before the call is live.
     pub fn live(&mut self, now: Timestamp, since: Duration) -> Option<Live> {
         let live = self.live?;
-        let window = std::mem::take(&mut self.window);
-        let seconds = since.as_secs_f64().max(f64::EPSILON);
-        let packets = window.packets_received + window.packets_lost;
-        Some(Live {
-            seconds: now.since(live).as_secs_f64(),
-            delay_ms: window.delay.quantile_ms(0.5),
-            stages_ms: std::array::from_fn(|stage| window.stages[stage].quantile_ms(0.5)),
-            fps: window.shown as f64 / seconds,
-            bitrate_bps: window.bytes as f64 * 8.0 / seconds,
-            loss: if packets == 0 { 0.0 } else { window.packets_lost as f64 / packets as f64 },
-        })
+        if let Some((captured, shown)) = self.last_shown {
+            self.window.stayed(captured, shown, now);
+        }
+        let window = std::mem::replace(&mut self.window, Window::starting_at(now));
+        let mut figures = window.figures(since);
+        figures.seconds = now.since(live).as_secs_f64();
+        figures.dropped.clone_from(&self.dropped);
+        figures.sent.dropped = self.own.all_dropped();
+        // Pictures have a codec as soon as there are any.
+        let (sent, received) = self.codecs.map_or((None, None), |(sent, received)| (sent, Some(received)));
+        figures.codec = figures.size.and(received).map(str::to_owned);
+        figures.sent.codec = figures.sent.size.and(sent).map(str::to_owned);
+        Some(figures)
     }
 
     /// The report, as known up to `now`.
@@ -278,16 +233,12 @@ impl Collector {
         };
         self.shown += 1;
         self.shown_bytes += u64::from(record.bytes);
-        self.window.shown += 1;
-        self.window.bytes += u64::from(record.bytes);
-        self.delay.add_nanos(presented.saturating_sub(captured));
-        self.window.delay.add_nanos(presented.saturating_sub(captured));
-        for (index, length) in record.stages_ns().into_iter().enumerate() {
-            if let Some(length) = length {
-                self.stages[index].add_nanos(length);
-                self.window.stages[index].add_nanos(length);
-            }
+        let (delay, stages) = (presented.saturating_sub(captured), record.stages_ns());
+        self.delay.add_nanos(delay);
+        for (stage, length) in self.stages.iter_mut().zip(stages) {
+            length.into_iter().for_each(|length| stage.add_nanos(length));
         }
+        self.window.shown_picture(record, delay, stages);
         let (captured, presented) = (Timestamp::from_nanos(captured), Timestamp::from_nanos(presented));
         self.close_gap(presented);
         self.last_shown = Some((captured, presented));
@@ -302,11 +253,8 @@ impl Collector {
         if gap > FREEZE {
             self.frozen += gap;
         }
-        // One sample every millisecond that the picture stayed; at least one, so that no picture is passed over.
-        let milliseconds = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX).clamp(1, 600_000);
-        for millisecond in 0..milliseconds {
-            self.age.add(shown.since(captured) + Duration::from_millis(millisecond));
-        }
+        ages(captured, shown, now).for_each(|age| self.age.add(age));
+        self.window.stayed(captured, shown, now);
     }
 }
 
@@ -317,6 +265,15 @@ impl OwnPictures {
         if let Fate::Dropped(cause) = record.fate {
             *self.dropped.entry(cause).or_default() += 1;
         }
+    }
+
+    /// Not shown, as far as is known here.
+    fn all_dropped(&self) -> BTreeMap<Drop, u64> {
+        let mut dropped = self.dropped.clone();
+        if self.dropped_by_relay > 0 {
+            *dropped.entry(Drop::DroppedByHop).or_default() += self.dropped_by_relay;
+        }
+        dropped
     }
 }
 
@@ -333,40 +290,6 @@ fn widen(range: &mut Option<(u32, u32)>, value: Option<u32>) {
     if let Some(value) = value {
         let (first, last) = range.get_or_insert((value, value));
         (*first, *last) = ((*first).min(value), (*last).max(value));
-    }
-}
-
-/// Durations, to three digits, in bounded memory.
-#[derive(Debug)]
-struct Distribution(Histogram<u64>);
-
-impl Default for Distribution {
-    fn default() -> Self {
-        // One microsecond to ten minutes; what is longer counts as ten minutes.
-        Self(Histogram::new_with_bounds(1, 600_000_000, 3).expect("bounds and digits are in range"))
-    }
-}
-
-impl Distribution {
-    fn add(&mut self, duration: Duration) {
-        self.0.saturating_record(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
-    }
-
-    fn add_nanos(&mut self, nanos: u64) {
-        self.add(Duration::from_nanos(nanos));
-    }
-
-    fn quantile_ms(&self, quantile: f64) -> f64 {
-        if self.0.is_empty() { 0.0 } else { self.0.value_at_quantile(quantile) as f64 / 1e3 }
-    }
-
-    fn spread(&self) -> Spread {
-        Spread {
-            p50: self.quantile_ms(0.5),
-            p95: self.quantile_ms(0.95),
-            p99: self.quantile_ms(0.99),
-            max: if self.0.is_empty() { 0.0 } else { self.0.max() as f64 / 1e3 },
-        }
     }
 }
 

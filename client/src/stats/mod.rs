@@ -5,6 +5,8 @@
 //! the sums behind the live line and the call report.
 
 pub mod collector;
+mod distribution;
+mod live;
 pub mod open;
 pub mod record;
 pub mod report;

@@ -1,9 +1,11 @@
 //! One record a frame: its stage times from capture to screen, and its fate.
 //!
 //! Times are Unix nanoseconds by this device's clock. What another machine stamped is converted through the clock
-//! synchronisation, so it is an estimate: the truth lies within [`FrameRecord::clock_bound_ns`] of it. A record keeps the
-//! estimates as they are, so a frame may seem to be received before it was relayed, by no more than that bound while the
-//! clocks are right. Stages of a bar cannot be shorter than nothing: [`FrameRecord::stages_ns`].
+//! synchronisation, so it is an estimate: for the relay's stamps, the truth lies within [`FrameRecord::clock_bound_ns`] of
+//! it. A record keeps the estimates as they are, so a frame may seem to be received before it was relayed, by no more than
+//! that bound while the clocks are right. Stages of a bar cannot be shorter than nothing: [`FrameRecord::stages_ns`].
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use visavis_proto::time::Timestamp;
@@ -127,7 +129,8 @@ pub struct FrameRecord {
     pub width: u32,
     /// Pixels down.
     pub height: u32,
-    /// Half the shortest round trips of both clock synchronisations: how far another machine's stamps may be off.
+    /// Half the least round trip of this device's clock synchronisation: how far the relay's stamps may be off here.
+    /// What the sender stamped may be off by as much again as its own synchronisation allows, which is not known here.
     pub clock_bound_ns: u64,
     /// How it ended.
     pub fate: Fate,
@@ -238,6 +241,23 @@ pub enum Note {
         /// Did not, and will not.
         lost: u64,
     },
+    /// The way between this device and the relay, as it is now; told twice a second.
+    Path {
+        /// There and back, as QUIC measures it: smoothed over about the last eight acknowledgements (RFC 9002).
+        round_trip: Duration,
+        /// How far the estimate of the relay's clock may be off: half the least round trip of the last minutes. `None`
+        /// before the first answer.
+        bound: Option<Duration>,
+    },
+    /// What this call's pictures are coded in, by the names that people know.
+    Codecs {
+        /// Those that are sent; `None` if none are.
+        sent: Option<&'static str>,
+        /// Those that come, if any do.
+        received: &'static str,
+    },
+    /// So many more pictures that this device had sent were dropped by the relay, which said so.
+    DroppedByRelay(u64),
     /// The call is over.
     Over {
         /// When.

@@ -29,15 +29,6 @@ const APP_ID: &str = "visavis";
 /// Drawings that [`Timing`] remembers: four seconds of a call.
 const TIMED: usize = 120;
 
-/// The other's picture that is on the screen.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen {
-    /// When it was captured, by this device's clock.
-    pub captured: Timestamp,
-    /// Width and height.
-    pub size: (u32, u32),
-}
-
 /// How long the drawings of the last new pictures took, in milliseconds.
 #[derive(Debug, Default)]
 pub struct Timing {
@@ -72,8 +63,6 @@ pub struct Open {
     pub window: Arc<Window>,
     /// egui's memory.
     pub context: egui::Context,
-    /// Where the other's picture is in time.
-    pub seen: Option<Seen>,
     /// How long drawing takes.
     pub timing: Timing,
     gpu: Gpu,
@@ -120,7 +109,6 @@ impl Open {
         Ok(Self {
             window,
             context,
-            seen: None,
             timing: Timing::default(),
             gpu,
             input,
@@ -160,7 +148,6 @@ impl Open {
                 }
             }
         }
-        self.seen.take_if(|_| !self.here[Slot::Remote as usize]);
     }
 
     /// The desktop's wish.
@@ -237,7 +224,7 @@ impl Open {
     /// [`gpu::Error::Draw`].
     pub fn draw(&mut self, textures: &egui::TexturesDelta) -> Result<(), gpu::Error> {
         self.gpu.update_textures(textures);
-        let Self { gpu, layout, clock, cells, seen, window, .. } = self;
+        let Self { gpu, layout, clock, cells, window, .. } = self;
         let mut drawn: Option<(Record, Timestamp)> = None;
         let mut submitted = clock.now();
         let done = gpu.draw(
@@ -248,8 +235,6 @@ impl Open {
                     let taken = clock.now();
                     show(slot, &picture);
                     if let Some(record) = record {
-                        let captured = Timestamp::from_nanos(record.captured_ns.unwrap_or_default());
-                        *seen = Some(Seen { captured, size: (picture.width, picture.height) });
                         drawn = Some((record, taken));
                     }
                     cells[slot as usize].give_back(picture);

@@ -82,7 +82,7 @@ fn line(view: &View<'_>, local: &Local, open: &Open) -> String {
         "past_calls": state.history.len(),
         "missed": state.missed,
         "notice": state.notice.as_ref().map(|notice| &notice.text),
-        "remote": picture(&view.remote),
+        "remote": picture(&view.remote_picture()),
         "own": picture(&view.own),
         "own_fault": match view.own {
             Picture::Fault(sentence) => Some(sentence),

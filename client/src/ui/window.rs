@@ -2,7 +2,6 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use visavis_proto::time::Timestamp;
 use winit::{
     application::ApplicationHandler,
     error::{EventLoopError, OsError},
@@ -18,7 +17,7 @@ use super::{
     pictures::Cell,
     pilot::{Pilot, Step},
     schedule::Next,
-    screens::{self, Action, Figures, Picture, View},
+    screens::{self, Action, Picture, View},
     studio::{Own, Studio},
     tell,
     video::{self, Look, Matrix, Scale, Slot},
@@ -271,7 +270,6 @@ impl Shell {
         }
         let now = self.desk.clock.now();
         let seen = self.studio.look();
-        let figures = figures(open, now);
         let view = View {
             state: &self.state,
             settings: &self.settings,
@@ -283,7 +281,6 @@ impl Shell {
             own: own(&seen.own, open.here(Slot::Own)),
             level: seen.level,
             check: seen.check,
-            figures: &figures,
         };
         let mut actions = Vec::new();
         let mut wanted = false;
@@ -353,16 +350,5 @@ fn own(own: &Own, here: bool) -> Picture<'_> {
         Own::Live | Own::Starting => Picture::Coming,
         Own::Fault(sentence) => Picture::Fault(sentence),
         Own::StandIn => Picture::Fault("In calls, a file or a generated scene is shown instead of a camera."),
-    }
-}
-
-/// What the window knows of the picture that is shown.
-fn figures(open: &Open, now: Timestamp) -> Figures {
-    let Some(seen) = open.seen else { return Figures::default() };
-    Figures {
-        age_ms: Some(now.since(seen.captured).as_secs_f64() * 1e3),
-        codec: Some("H.264".to_owned()),
-        size: Some(seen.size),
-        ..Figures::default()
     }
 }

@@ -32,6 +32,8 @@ pub mod rate;
 pub use decoder::Decoder;
 pub use encoder::{EncodedInfo, Encoder, EncoderConfig, FrameRequest, References};
 
+/// The format's name among people.
+pub const NAME: &str = "H.264";
 /// Largest picture width that is encoded or decoded, in luma samples.
 pub const MAX_WIDTH: u32 = 1920;
 /// Largest picture height that is encoded or decoded, in luma samples (1080 rounded up to whole macroblocks).

@@ -238,7 +238,7 @@ pub trait Store: Send + Sync + 'static {
     /// Everybody.
     fn people(&self) -> Answer<'_, Vec<Person>>;
 
-    /// A number that changes when anybody has written, also another process.
+    /// A number that changes when people or their devices have, also by another process. What is noted does not count.
     fn revision(&self) -> Answer<'_, i64>;
 
     /// What a login of that folded name needs.

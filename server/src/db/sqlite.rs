@@ -33,8 +33,6 @@ const CONNECTIONS: u32 = 4;
 #[derive(Debug)]
 pub struct Sqlite {
     pool: SqlitePool,
-    /// Used for [`Store::revision`] alone: SQLite counts the changes that *other* connections made.
-    watcher: SqlitePool,
 }
 
 impl Sqlite {
@@ -56,10 +54,9 @@ impl Sqlite {
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
             .after_release(|connection, _| Box::pin(is_at_rest(connection)));
-        let pool = pool.connect_with(options.clone()).await?;
+        let pool = pool.connect_with(options).await?;
         sqlx::migrate!("src/db/migrations").run(&pool).await?;
-        let watcher = SqlitePoolOptions::new().max_connections(1).min_connections(1).connect_with(options).await?;
-        Ok(Self { pool, watcher })
+        Ok(Self { pool })
     }
 
     async fn begin(&self) -> Result<Transaction<'_, Driver>, Error> {
@@ -237,7 +234,7 @@ impl Store for Sqlite {
     }
 
     fn revision(&self) -> Answer<'_, i64> {
-        Box::pin(async move { Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.watcher).await?) })
+        Box::pin(async move { Ok(sqlx::query_scalar("SELECT people FROM revision").fetch_one(&self.pool).await?) })
     }
 
     fn credentials(&self, folded_name: &str) -> Answer<'_, Option<Credentials>> {
@@ -372,7 +369,6 @@ impl Store for Sqlite {
 
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(async move {
-            self.watcher.close().await;
             self.pool.close().await;
             Ok(())
         })

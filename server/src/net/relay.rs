@@ -38,7 +38,7 @@ use crate::{
 /// Calls that may end while the store is stuck; beyond that they are missing in the history.
 const NOTE_QUEUE: usize = 4_096;
 
-/// How often it is looked whether an operator's command has changed the store. The look costs no disk access.
+/// How often it is looked whether an operator's command has changed the store. The look reads one row.
 const REVISION_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the store learns that the relay is running while there are calls: a call that ends with a killed relay is

@@ -122,6 +122,10 @@ enum Kind {
 }
 
 impl Encoder for ModelEncoder {
+    fn codec(&self) -> &'static str {
+        "model"
+    }
+
     fn encode(
         &mut self,
         picture: &Picture,
@@ -199,6 +203,10 @@ impl ModelDecoder {
 }
 
 impl Decoder for ModelDecoder {
+    fn codec(&self) -> &'static str {
+        "model"
+    }
+
     fn decode(&mut self, payload: &[u8], out: &mut Picture) -> Result<Option<Duration>, h264::Error> {
         let frame = match Frame::read(payload) {
             Ok(frame) => frame,

@@ -1,6 +1,9 @@
 //! One call's stages as tasks: the client's own, with models in place of camera, H.264 and screen, and real Opus.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use visavis::{
     call,
@@ -8,7 +11,12 @@ use visavis::{
     clock::Clock,
     net::media::Ports,
     playback::Silent,
-    stats::{self, Item, Queue, collector::Collector, record::FrameRecord, report::Direction},
+    stats::{
+        self, Item, Queue,
+        collector::{Collector, Live},
+        record::FrameRecord,
+        report::Direction,
+    },
 };
 use visavis_proto::{time::Timestamp, units::Bitrate};
 
@@ -74,6 +82,11 @@ impl Books {
             findings: self.proof.findings(),
             records: sums.1.clone(),
         }
+    }
+
+    /// The live figures up to `now` of the time `since` this was asked last; `None` before the call is live.
+    pub fn live(&self, now: Timestamp, since: Duration) -> Option<Live> {
+        self.lock().0.live(now, since)
     }
 
     fn lock(&self) -> MutexGuard<'_, (Collector, Vec<FrameRecord>)> {

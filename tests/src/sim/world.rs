@@ -13,6 +13,7 @@ use visavis::{
     clock::Clock,
     identity::Key,
     net::{actor::Event, media::Ports, transport::Network},
+    stats::collector::Live,
 };
 use visavis_proto::{
     ids::CallId,
@@ -230,6 +231,16 @@ impl World {
     pub fn figures(&self, site: Site) -> Vec<Figures> {
         let person = self.person(site);
         person.state().books.iter().map(|books| books.figures(person.clock.now())).collect()
+    }
+
+    /// Lets a second pass; what a person's newest call told of it, if it is live.
+    pub async fn live(&self, site: Site) -> Option<Live> {
+        const SECOND: Duration = Duration::from_secs(1);
+        let person = self.person(site);
+        let books = person.state().books.last()?.clone();
+        books.live(person.clock.now(), Duration::ZERO);
+        self.sleep(SECOND).await;
+        books.live(person.clock.now(), SECOND)
     }
 
     /// Changes a link from now on.

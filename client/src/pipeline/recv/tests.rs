@@ -168,6 +168,10 @@ async fn nothing_is_played_before_the_call_is_live_and_then_a_block_every_10_ms(
 struct Any;
 
 impl Decoder for Any {
+    fn codec(&self) -> &'static str {
+        "test"
+    }
+
     fn decode(&mut self, _payload: &[u8], _out: &mut Picture) -> Result<Option<Duration>, h264::Error> {
         Ok(Some(Duration::ZERO))
     }

@@ -32,6 +32,10 @@ impl video::Reel for Grey {
 struct Moody(u32);
 
 impl Encoder for Moody {
+    fn codec(&self) -> &'static str {
+        "test"
+    }
+
     fn encode(
         &mut self,
         _picture: &Picture,

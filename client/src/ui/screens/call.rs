@@ -44,7 +44,13 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local,
         self_view(ui, view, call, local, share, outcome);
     }
     if local.stats {
-        stats::show(ui, view, call, local, whole.min + vec2(MARGIN, controls::TOP + MARGIN), outcome);
+        // Its end must be seen, also where the switches lie beside nothing else.
+        let below = if controls::bar(whole).left() < whole.left() + MARGIN + stats::WIDTH { share } else { 0.0 };
+        let room = Rect::from_min_max(
+            whole.min + vec2(MARGIN, controls::TOP + MARGIN),
+            whole.max - vec2(MARGIN, egui::lerp(MARGIN..=controls::BOTTOM, below)),
+        );
+        stats::show(ui, view, call, local, room, outcome);
     }
     controls::top(ui, view, call, share);
     controls::bottom(ui, view, call, local, share, outcome);
@@ -132,7 +138,7 @@ fn remote(ui: &mut Ui, view: &View<'_>, call: &Call, outcome: &mut Outcome) {
     if response.double_clicked() {
         outcome.actions.push(super::Action::ToggleFullScreen);
     }
-    let sentence = match view.remote {
+    let sentence = match view.remote_picture() {
         Picture::Here if !call.peer_camera_off => {
             outcome.layout.remote = Some(Spot::reserve(ui, rect, 0.0));
             return;
@@ -216,7 +222,8 @@ fn self_view(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local, share
     response.on_hover_cursor(CursorIcon::Grab).on_hover_text("You. Drag to another corner; S hides");
 }
 
-fn placeholder(ui: &Ui, rect: Rect, sentence: &str) {
+/// Why there is nothing to see in `rect`.
+pub(super) fn placeholder(ui: &Ui, rect: Rect, sentence: &str) {
     let palette = theme::palette(ui.style());
     let text = widgets::centered(ui, sentence, theme::regular(12.0), rect.width() - 16.0);
     let icon = Rect::from_center_size(rect.center() - vec2(0.0, text.size().y / 2.0 + 4.0), Vec2::splat(22.0));

@@ -30,6 +30,12 @@ pub(super) const BOTTOM: f32 = 104.0;
 /// Below this width the rarer switches are in a menu.
 const NARROW: f32 = 620.0;
 
+/// The diameter of a switch.
+const SIDE: f32 = 48.0;
+
+/// Between two of them.
+const GAP: f32 = 10.0;
+
 /// Who, since when, and how well.
 pub(super) fn top(ui: &mut Ui, view: &View<'_>, call: &Call, share: f32) {
     let mut quality = quality::of(call, &view.state.connection);
@@ -107,6 +113,14 @@ fn badge(ui: &Ui, center: egui::Pos2, icon: Icon, what: &str) {
     response.on_hover_text(what);
 }
 
+/// Where the switches are.
+pub(super) fn bar(whole: Rect) -> Rect {
+    let buttons = if whole.width() < NARROW { 5.0 } else { 9.0 };
+    // Hanging up is wider, and stands apart.
+    let size = vec2(buttons * SIDE + (buttons - 1.0) * GAP + 24.0 + 10.0, SIDE + 20.0);
+    Align2::CENTER_BOTTOM.align_size_within_rect(size, whole.shrink(18.0))
+}
+
 /// The switches.
 pub(super) fn bottom(
     ui: &mut Ui,
@@ -116,14 +130,8 @@ pub(super) fn bottom(
     share: f32,
     outcome: &mut Outcome,
 ) {
-    const SIDE: f32 = 48.0;
-    const GAP: f32 = 10.0;
-    let whole = ui.max_rect();
-    let narrow = whole.width() < NARROW;
-    let buttons = if narrow { 5.0 } else { 9.0 };
-    // Hanging up is wider, and stands apart.
-    let size = vec2(buttons * SIDE + (buttons - 1.0) * GAP + 24.0 + 10.0, SIDE + 20.0);
-    let rect = Align2::CENTER_BOTTOM.align_size_within_rect(size, whole.shrink(18.0));
+    let narrow = ui.max_rect().width() < NARROW;
+    let rect = bar(ui.max_rect());
     let mut child = ui.new_child(
         UiBuilder::new()
             .id_salt("bottom")
@@ -168,7 +176,8 @@ pub(super) fn bottom(
     }
 }
 
-const fn switched(off: bool, icons: [Icon; 2], labels: [&str; 2]) -> (Icon, &str, Kind) {
+/// Icon, name and look of a switch that is `off` or on.
+pub(super) const fn switched(off: bool, icons: [Icon; 2], labels: [&str; 2]) -> (Icon, &str, Kind) {
     if off { (icons[1], labels[1], Kind::Switched) } else { (icons[0], labels[0], Kind::Quiet) }
 }
 

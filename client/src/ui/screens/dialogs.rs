@@ -28,6 +28,7 @@ const KEYS: [(&str, &[(&str, &str)]); 3] = [
         &[
             ("Enter", "Accept"),
             ("Shift+Enter", "Accept without camera"),
+            ("M  V", "Mute; camera off, while you call"),
             ("Esc", "Decline, cancel"),
             ("C", "Call again, once it is over"),
         ],

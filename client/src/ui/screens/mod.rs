@@ -15,8 +15,6 @@ mod settings;
 mod stats;
 mod welcome;
 
-pub use stats::Figures;
-
 use egui::{Key, KeyboardShortcut, Modifiers, Order, Painter, Rect, Shape, Ui, UiBuilder, layers::ShapeIdx};
 use visavis_proto::time::Timestamp;
 
@@ -43,7 +41,7 @@ pub struct View<'a> {
     pub zone_s: Option<i32>,
     /// The window covers the screen.
     pub full_screen: bool,
-    /// The other's picture.
+    /// The other's picture, as far as the window knows.
     pub remote: Picture<'a>,
     /// One's own picture.
     pub own: Picture<'a>,
@@ -51,8 +49,14 @@ pub struct View<'a> {
     pub level: Option<f32>,
     /// How the sound check goes.
     pub check: Check,
-    /// Figures of the call beyond the engine's.
-    pub figures: &'a Figures,
+}
+
+impl<'a> View<'a> {
+    /// The other's picture, as far as it is known: nobody waits for one that will never be sent.
+    pub fn remote_picture(&self) -> Picture<'a> {
+        let sends = self.state.call.as_ref().is_none_or(|call| call.peer_sends_pictures);
+        if self.remote == Picture::Coming && !sends { Picture::Absent } else { self.remote }
+    }
 }
 
 /// How things are with a picture.

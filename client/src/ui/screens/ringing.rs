@@ -6,7 +6,7 @@ use egui::{
     Align, Align2, Color32, Key, Layout, Modifiers, RichText, Sense, Stroke, Ui, Vec2, WidgetInfo, WidgetType, vec2,
 };
 
-use super::{Outcome, Picture, Spot, View, people, pressed};
+use super::{Outcome, Picture, Spot, View, call::placeholder, controls::switched, people, pressed};
 use crate::{
     app::{
         Command,
@@ -33,7 +33,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, out
     let palette = theme::palette(ui.style());
     ui.painter().rect_filled(ui.max_rect(), 0, palette.back);
     if call.going() && view.settings.window.self_view && view.own == Picture::Here {
-        own(ui, outcome);
+        own(ui, call, outcome);
     }
     let height = ui.available_height();
     ui.add_space((height * 0.5 - 230.0).max(36.0));
@@ -52,7 +52,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, out
         ui.add_space(((height - ui.min_rect().height()) * 0.22).clamp(20.0, 84.0));
         match &call.phase {
             Phase::RingingIn => incoming(ui, local, outcome),
-            Phase::RingingOut { .. } => outgoing(ui, local, outcome),
+            Phase::RingingOut { .. } => outgoing(ui, call, local, outcome),
             _ => over(ui, view, call, local, outcome),
         }
     });
@@ -74,16 +74,23 @@ fn line(call: &Call) -> String {
 }
 
 /// How one will be seen, where there is room for it.
-fn own(ui: &Ui, outcome: &mut Outcome) {
+fn own(ui: &Ui, call: &Call, outcome: &mut Outcome) {
     const SIZE: Vec2 = vec2(232.0, 130.0);
+    const RADIUS: f32 = 14.0;
     let room = ui.max_rect().shrink(20.0);
     if room.width() < 3.0 * SIZE.x {
         return;
     }
     let rect = Align2::RIGHT_BOTTOM.align_size_within_rect(SIZE, room);
     let response = ui.interact(rect, ui.id().with("own"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(WidgetType::Image, true, "Your own picture"));
-    outcome.layout.self_view = Some(Spot::reserve(ui, rect, 14.0));
+    let label = if call.camera_off { "Your camera is off" } else { "Your own picture" };
+    response.widget_info(|| WidgetInfo::labeled(WidgetType::Image, true, label));
+    if call.camera_off {
+        ui.painter().rect_filled(rect, RADIUS, theme::palette(ui.style()).field);
+        placeholder(ui, rect, label);
+    } else {
+        outcome.layout.self_view = Some(Spot::reserve(ui, rect, RADIUS));
+    }
 }
 
 /// The other person, with rings around them while it rings.
@@ -125,9 +132,27 @@ fn incoming(ui: &mut Ui, local: &Local, outcome: &mut Outcome) {
     }
 }
 
-fn outgoing(ui: &mut Ui, local: &Local, outcome: &mut Outcome) {
-    let [cancel] = buttons(ui, [(Icon::HangUp, "Cancel", "Cancel the call (Esc)", Kind::End)]);
+/// What is switched now is in force from the first moment of the call.
+fn outgoing(ui: &mut Ui, call: &Call, local: &Local, outcome: &mut Outcome) {
+    let (mic, mute_name, mute_kind) =
+        switched(call.muted, [Icon::Microphone, Icon::MicrophoneOff], ["Mute", "Unmute"]);
+    let (eye, camera_name, camera_kind) =
+        switched(call.camera_off, [Icon::Camera, Icon::CameraOff], ["Camera off", "Camera on"]);
+    let [mute, camera, cancel] = buttons(
+        ui,
+        [
+            (mic, mute_name, &format!("{mute_name} (M)"), mute_kind),
+            (eye, camera_name, &format!("{camera_name} (V)"), camera_kind),
+            (Icon::HangUp, "Cancel", "Cancel the call (Esc)", Kind::End),
+        ],
+    );
     let key = |modifiers, key| !asked(local) && pressed(ui, modifiers, key);
+    if mute || key(Modifiers::NONE, Key::M) {
+        outcome.push(Command::Mute(!call.muted));
+    }
+    if camera || key(Modifiers::NONE, Key::V) {
+        outcome.push(Command::CameraOff(!call.camera_off));
+    }
     if cancel || key(Modifiers::NONE, Key::Escape) || key(Modifiers::COMMAND, Key::H) {
         outcome.push(Command::End);
     }
