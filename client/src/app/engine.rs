@@ -8,7 +8,6 @@ use std::{
 };
 
 use tokio::sync::{mpsc, watch};
-use visavis_codec::h264;
 use visavis_proto::{
     ids::CallId,
     wire::control::{PastCall, People},
@@ -16,19 +15,17 @@ use visavis_proto::{
 use zeroize::Zeroizing;
 
 use super::{
-    media::{Files, Maker, Ring},
+    media::{Maker, Ring},
+    running::{Media, News},
     settings::Settings,
     state::{Access, Call, Connection, Duty, Notice, Phase, State},
 };
 use crate::{
-    call::{self, Stages},
-    chan::failures::{Failures, failures},
     client::{Client, Events, Queries},
     clock::Clock,
     net::{actor::Event, control::Error as QueryError, media::Ports, session},
-    pipeline::control::SendControl,
     profile::{self, Profile},
-    stats::{self, collector::Live},
+    stats::collector::Live,
     thread::{Stage, Urgency},
 };
 
@@ -165,20 +162,6 @@ enum Answer {
     Retry,
 }
 
-/// The media of the call that is shown.
-struct Media {
-    call: CallId,
-    stages: Stages,
-    control: SendControl,
-    /// Until the network thread has them.
-    ports: Option<Ports>,
-    collector: stats::run::Running,
-    figures: watch::Receiver<Option<Live>>,
-    failures: Failures,
-    /// Where the report goes, if it is wanted.
-    report: Option<PathBuf>,
-}
-
 struct Engine {
     options: Options,
     publish: watch::Sender<Arc<State>>,
@@ -224,9 +207,9 @@ impl Engine {
                     Some(event) => self.hear(event).await,
                     None => self.offline(),
                 },
-                news = media_news(&mut self.media) => match news {
-                    MediaNews::Figures(live) => self.look(live.map(|live| *live)),
-                    MediaNews::Failure(text) => self.state.notice = Some(Notice::problem(text)),
+                news = told(&mut self.media) => match news {
+                    News::Figures(live) => self.look(live.map(|live| *live)),
+                    News::Failure(text) => self.state.notice = Some(Notice::problem(text)),
                 },
             }
         }
@@ -425,8 +408,10 @@ impl Engine {
         self.state.call = Some(Call::new(id, name.clone(), Phase::RingingOut { devices: None }));
         self.prepare(id);
         let ports = self.ports();
-        if let (Some(client), Some(ports)) = (&self.client, ports) {
-            client.call_as(id, &name, ports).await;
+        match (&self.client, ports) {
+            (Some(client), Some(ports)) => client.call_as(id, &name, ports).await,
+            // Why it cannot be held is told.
+            _ => self.state.call = None,
         }
     }
 
@@ -441,8 +426,11 @@ impl Engine {
             self.options.maker.set_camera_off(true);
         }
         let ports = self.ports();
-        if let (Some(client), Some(ports)) = (&self.client, ports) {
-            client.accept(id, ports).await;
+        match (&self.client, ports) {
+            (Some(client), Some(ports)) => client.accept(id, ports).await,
+            // Why it cannot be held is told.
+            (Some(client), None) => client.end(id).await,
+            (None, _) => {}
         }
     }
 
@@ -477,71 +465,30 @@ impl Engine {
     /// Gets encoders and devices ready while it rings: the first picture then follows the accept at once.
     fn prepare(&mut self, call: CallId) {
         self.release();
-        match self.make(call) {
-            Ok(media) => self.media = Some(media),
+        let Options { maker, settings, clock, .. } = &mut self.options;
+        match Media::start(call, &mut **maker, settings, *clock) {
+            Ok((media, troubles)) => {
+                self.media = Some(media);
+                if !troubles.is_empty() {
+                    self.state.notice = Some(Notice::problem(troubles.join(" ")));
+                }
+            }
             Err(error) => {
                 self.state.notice = Some(Notice::problem(format!("The call cannot be held: {error:#}.")));
             }
         }
     }
 
-    fn make(&mut self, call: CallId) -> anyhow::Result<Media> {
-        let settings = &self.options.settings;
-        let maker = &mut self.options.maker;
-        let mut troubles = Vec::new();
-        let camera = maker.camera(settings).unwrap_or_else(|error| {
-            troubles.push(format!("{error:#}"));
-            None
-        });
-        let microphone = maker.microphone(settings).unwrap_or_else(|error| {
-            troubles.push(format!("{error:#}"));
-            None
-        });
-        if !troubles.is_empty() {
-            self.state.notice = Some(Notice::problem(troubles.join(" ")));
-        }
-        let options = call::Options {
-            camera,
-            microphone,
-            video_rate: settings.camera.video_rate(),
-            decoder: Box::new(h264::Decoder::new()?),
-            picture_sink: maker.screen(),
-            sound_sink: maker.speaker(settings),
-        };
-        let (reporter, failures) = failures();
-        let (sender, queue) = stats::channel();
-        let Files { stats: lines, report } = maker.files();
-        let collector = stats::run::start(queue, self.options.clock, lines.as_deref(), reporter)?;
-        let (stages, ports) = Stages::start(options, self.options.clock, &sender)?;
-        let figures = collector.live();
-        Ok(Media {
-            call,
-            control: ports.control.clone(),
-            stages,
-            ports: Some(ports),
-            collector,
-            figures,
-            failures,
-            report,
-        })
-    }
-
     fn ports(&mut self) -> Option<Ports> {
-        self.media.as_mut()?.ports.take()
+        self.media.as_mut()?.take_ports()
     }
 
     /// Lets go of the call's devices and threads.
     fn release(&mut self) {
-        let Some(Media { stages, ports, collector, report, .. }) = self.media.take() else { return };
+        let Some(media) = self.media.take() else { return };
         let clock = self.options.clock;
-        drop(ports);
         // Threads are joined beside the engine: a driver that closes slowly holds up nobody.
-        tokio::task::spawn_blocking(move || {
-            stages.finish();
-            if let Err(error) = conclude(collector, report.as_deref(), clock) {
-                tracing::warn!("the call's figures are lost: {error:#}");
-            }
-        });
+        tokio::task::spawn_blocking(move || media.finish(clock));
     }
 
     /// New figures of the call.
@@ -559,16 +506,6 @@ impl Engine {
         };
         self.options.maker.ring(ring);
     }
-}
-
-/// The call's last figures, and its report.
-fn conclude(collector: stats::run::Running, report: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
-    let (mut collector, _told_when_it_happened) = collector.finish()?;
-    if let Some(path) = report {
-        let report = collector.report(clock.now(), "visavis");
-        std::fs::write(path, serde_json::to_string_pretty(&report)? + "\n")?;
-    }
-    Ok(())
 }
 
 /// The state to begin with: whoever has a profile goes straight in.
@@ -592,19 +529,10 @@ async fn next(events: &mut Option<Events>) -> Option<Event> {
     }
 }
 
-/// What a call's media tell.
-enum MediaNews {
-    Figures(Option<Box<Live>>),
-    Failure(String),
-}
-
-/// The next news of a call's media; never without one.
-async fn media_news(media: &mut Option<Media>) -> MediaNews {
-    let Some(media) = media else { return std::future::pending().await };
-    tokio::select! {
-        biased; // what fails is told before figures
-        text = media.failures.next() => MediaNews::Failure(text),
-        Ok(()) = media.figures.changed() => MediaNews::Figures(media.figures.borrow_and_update().clone().map(Box::new)),
-        else => std::future::pending().await,
+/// What a call's media tell; never without one.
+async fn told(media: &mut Option<Media>) -> News {
+    match media {
+        Some(media) => media.news().await,
+        None => std::future::pending().await,
     }
 }

@@ -15,6 +15,7 @@ mod join;
 pub mod media;
 pub mod people;
 pub mod quality;
+mod running;
 pub mod settings;
 pub mod state;
 
