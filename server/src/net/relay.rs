@@ -312,11 +312,12 @@ impl Shared {
         let result = act(&mut hub, now, &mut notes);
         hub.flush(&self.stats, &mut notes);
         let after = hub.switchboard.poll_timeout();
+        // Before the hub is free: see `noted`.
+        notes.into_iter().for_each(|note| self.note(note));
         drop(hub);
         if before != after {
             self.rearm.notify_one();
         }
-        notes.into_iter().for_each(|note| self.note(note));
         result
     }
 
@@ -369,6 +370,8 @@ impl Shared {
 
     /// Waits until all that was noted is in the store: whoever hears that a call has ended finds it in the history.
     pub async fn noted(&self) {
+        // Who tells of an end holds the hub until the end is noted: what was told before now is noted after this.
+        drop(self.hub.lock().unwrap_or_else(PoisonError::into_inner));
         let sender = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (mark, written) = oneshot::channel();
         if let Some(sender) = sender

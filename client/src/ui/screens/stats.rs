@@ -25,6 +25,9 @@ pub(super) const WIDTH: f32 = 340.0;
 /// Around what the panel holds.
 const PADDING: f32 = 16.0;
 
+/// Between the lines.
+const GAP: f32 = 8.0;
+
 /// The directions, in the order of the table's columns.
 const DIRECTIONS: [&str; 2] = ["Received", "Sent"];
 
@@ -39,7 +42,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, roo
     );
     let frame = egui::Frame::new().fill(theme::VEIL).corner_radius(16).inner_margin(Margin::same(PADDING as i8));
     frame.show(&mut child, |ui| {
-        ui.spacing_mut().item_spacing = vec2(8.0, 8.0);
+        ui.spacing_mut().item_spacing = vec2(12.0, GAP);
         ui.spacing_mut().interact_size = egui::Vec2::ZERO;
         ui.set_width(ui.available_width());
         ScrollArea::vertical().max_height(size.y - 2.0 * PADDING).show(ui, |ui| match &call.live {
@@ -95,6 +98,7 @@ fn stages(ui: &mut Ui, live: &Live) {
     let palette = theme::palette(ui.style());
     widgets::stage_bar(ui, &STAGES.into_iter().zip(live.stages_ms).collect::<Vec<_>>());
     let slowest = quality::slowest(live);
+    ui.spacing_mut().item_spacing.y = 4.0;
     for row in 0..2 {
         ui.columns(3, |columns| {
             for (column, ui) in columns.iter_mut().enumerate() {
@@ -103,6 +107,7 @@ fn stages(ui: &mut Ui, live: &Live) {
             }
         });
     }
+    ui.spacing_mut().item_spacing.y = GAP;
     let who = format!("Slowest: {} ({:.0} ms)", STAGES[slowest], live.stages_ms[slowest]);
     ui.label(RichText::new(who).font(theme::strong(13.5)).color(palette.text));
 }
@@ -112,7 +117,8 @@ fn stage(ui: &mut Ui, index: usize, ms: f64, slowest: bool) {
     let palette = theme::palette(ui.style());
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 7.0;
-        let (rect, _) = ui.allocate_exact_size(vec2(9.0, 12.0), egui::Sense::hover());
+        // As high as the words beside it.
+        let (rect, _) = ui.allocate_exact_size(vec2(9.0, 16.0), egui::Sense::hover());
         ui.painter().circle_filled(rect.center(), 4.5, widgets::stage_color(index));
         let name = RichText::new(STAGES[index]).size(theme::SMALL);
         ui.label(if slowest { name.color(palette.text).strong() } else { name.color(palette.weak) });
