@@ -233,8 +233,7 @@ impl Arguments {
         let (sender, queue) = stats::channel();
         let collector = stats::run::start(queue, clock, self.stats.as_deref(), reporter)?;
         let video_rate = Bitrate::from_kbps(self.video_rate);
-        let pictures =
-            pictures.map(|(source, rate)| call::Camera::h264_of(source, rate, video_rate)).transpose()?;
+        let pictures = pictures.map(|(source, rate)| call::Camera::h264_of(source, rate, video_rate)).transpose()?;
         let microphone = sound.map(|source| Microphone { source, rate: Bitrate::from_kbps(self.audio_rate) });
         let decoder = Box::new(h264::Decoder::new()?);
         let options = Options { camera: pictures, microphone, video_rate, decoder, picture_sink, sound_sink };

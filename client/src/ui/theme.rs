@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use egui::{
-    Color32, CornerRadius, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke, Style, TextStyle,
-    Theme, ThemePreference,
+    Color32, CornerRadius, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke, Style, TextStyle, Theme,
+    ThemePreference,
     style::{HandleShape, ScrollStyle, WidgetVisuals},
     vec2,
 };

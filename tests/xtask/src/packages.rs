@@ -75,6 +75,18 @@ const PACKAGES: &[Package] = &[
     },
     Package { name: "espeak-ng", programs: &["espeak-ng"], purpose: Purpose::Checks, why: "speaks, for sound tests" },
     Package {
+        name: "pulseaudio",
+        programs: &["pulseaudio"],
+        purpose: Purpose::Checks,
+        why: "pretends to be microphones and speakers; tests start servers of their own",
+    },
+    Package {
+        name: "pulseaudio-utils",
+        programs: &["pactl", "paplay"],
+        purpose: Purpose::Checks,
+        why: "plugs and unplugs them, and speaks into them",
+    },
+    Package {
         name: "xvfb",
         programs: &["Xvfb"],
         purpose: Purpose::Checks,
@@ -279,6 +291,8 @@ mod tests {
                 "ffmpeg",
                 "python3-venv",
                 "espeak-ng",
+                "pulseaudio",
+                "pulseaudio-utils",
                 "xvfb",
                 "xdotool",
                 "libxkbcommon-x11-0",
