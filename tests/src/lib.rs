@@ -7,6 +7,8 @@
 //! | [`claims`] | the figures that the project claims, measured |
 //! | [`demo`] | a whole call with real binaries, shown while it runs and summed up at its end |
 //! | [`fates`] | whether the records of a call leave no frame out |
+//! | [`hearing`] | judging recorded sound: how late, how alike, how well understood |
+//! | [`pulse`] | a PulseAudio server of a test's own |
 //! | [`screen`] | a screen of its own for a window under test, with a keyboard |
 //! | [`sim`] | the simulated world: real relay, real clients, real quinn, in virtual time over seeded links |
 //! | [`window`] | somebody before a window of their own |
@@ -16,6 +18,8 @@ pub mod cameras;
 pub mod claims;
 pub mod demo;
 pub mod fates;
+pub mod hearing;
+pub mod pulse;
 pub mod real;
 pub mod screen;
 pub mod sim;

@@ -39,17 +39,19 @@ impl Sound {
     /// The next sentence about the devices. Cancel-safe.
     pub async fn next(&mut self) -> String {
         loop {
-            let roles = [(Role::Microphone, "microphone"), (Role::Speaker, "speaker")];
-            for ((role, noun), told) in roles.into_iter().zip(&mut self.told) {
+            for (role, noun) in [(Role::Microphone, "microphone"), (Role::Speaker, "speaker")] {
                 let now = self.status.borrow_and_update().of(role).clone();
-                if now == *told {
+                if now == self.told[role as usize] {
                     continue;
                 }
-                *told = now;
-                match (&told.trouble, &told.device) {
-                    (Some(trouble), _) => return format!("Sound: {trouble}."),
+                // What is wrong with both is said once.
+                let known = self.told.iter().any(|told| told.trouble == now.trouble);
+                let Use { device, trouble } = now.clone();
+                self.told[role as usize] = now;
+                match (trouble, device) {
+                    (Some(trouble), _) if !known => return format!("Sound: {trouble}."),
                     (None, Some(device)) => return format!("The {noun} is {device}."),
-                    (None, None) => {}
+                    _ => {}
                 }
             }
             if self.status.changed().await.is_err() {

@@ -5,8 +5,8 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use cpal::{
-    BufferSize, FromSample, Sample, SampleFormat, SizedSample, StreamConfig, SupportedBufferSize,
-    SupportedStreamConfigRange,
+    BufferSize, FromSample, InputCallbackInfo, OutputCallbackInfo, Sample, SampleFormat, SizedSample, StreamConfig,
+    SupportedBufferSize, SupportedStreamConfigRange,
     traits::{DeviceTrait, HostTrait, StreamTrait},
 };
 
@@ -35,6 +35,9 @@ pub enum Choice {
 /// Why a device cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The system has neither microphone nor speaker.
+    #[error("no sound device was found: connect a headset or a speaker, and it is used at once")]
+    Nothing,
     /// The system has none.
     #[error("no {} was found: connect one, and it is used at once", noun(*.0))]
     None(Direction),
@@ -114,9 +117,9 @@ impl System {
         self.host.id() == other.host.id()
     }
 
-    /// Whether there is any device. A sound server that has gone knows none.
+    /// Whether it can be asked for its devices, of which it may have none. A sound server that has gone cannot.
     pub fn answers(&self) -> bool {
-        self.host.default_output_device().is_some() || self.host.default_input_device().is_some()
+        self.host.devices().is_ok()
     }
 
     /// What can be chosen; what a speaker plays can be a microphone too, and comes last.
@@ -187,7 +190,13 @@ impl System {
         period_us: u32,
         on_error: impl FnMut(cpal::Error) + Send + 'static,
     ) -> Result<(Open, PlaybackWriter), Error> {
-        let (device, config, format) = self.find(Direction::Output, choice, period_us)?;
+        // A connection of its own: cpal gives all streams of one the same synchronisation number, and PulseAudio then
+        // refuses the second while the first plays. Made only for what is there: an unused one is never closed.
+        let mut found = self.find(Direction::Output, choice, period_us)?;
+        if let Some(own) = self.again() {
+            found = own.find(Direction::Output, choice, period_us)?;
+        }
+        let (device, config, format) = found;
         let (writer, reader) = ring::playback(config.sample_rate);
         let counters = reader.counters();
         let on_error = counting(on_error, counters.clone());
@@ -215,6 +224,13 @@ impl System {
         }
     }
 
+    /// There is no default device.
+    fn none(&self, direction: Direction) -> Error {
+        let any =
+            [Direction::Input, Direction::Output].into_iter().any(|direction| self.default(direction).is_some());
+        if any { Error::None(direction) } else { Error::Nothing }
+    }
+
     fn find(
         &self,
         direction: Direction,
@@ -222,7 +238,7 @@ impl System {
         period_us: u32,
     ) -> Result<(cpal::Device, StreamConfig, SampleFormat), Error> {
         let device = match choice {
-            Choice::Default => self.default(direction).ok_or(Error::None(direction))?,
+            Choice::Default => self.default(direction).ok_or_else(|| self.none(direction))?,
             Choice::Device(_) => {
                 let id = self.chosen_id(direction, choice).and_then(|id| id.parse().ok());
                 id.and_then(|id| self.host.device_by_id(&id)).ok_or(Error::Missing(direction))?
@@ -342,7 +358,7 @@ fn throttle() {
 fn input<T>(
     device: &cpal::Device,
     config: StreamConfig,
-    mut writer: CaptureWriter,
+    writer: CaptureWriter,
     clock: Clock,
     on_error: impl FnMut(cpal::Error) + Send + 'static,
 ) -> Result<cpal::Stream, cpal::Error>
@@ -350,39 +366,55 @@ where
     T: SizedSample,
     f32: FromSample<T>,
 {
-    let channels = usize::from(config.channels);
-    device.build_input_stream(
-        config,
-        move |data: &[T], info: &cpal::InputCallbackInfo| {
-            let (now, time) = (clock.now(), info.timestamp());
-            // The host's clocks have origins of their own: only the difference is of use.
-            writer.write(data, channels, now - time.callback.duration_since(time.capture), now);
-        },
-        on_error,
-        Some(OPEN_TIMEOUT),
-    )
+    device.build_input_stream(config, capturing::<T>(writer, config.channels, clock), on_error, Some(OPEN_TIMEOUT))
+}
+
+/// What a microphone calls with what it has captured. It never allocates, locks, logs or calls the system: a clock is
+/// read without.
+pub fn capturing<T>(
+    mut writer: CaptureWriter,
+    channels: u16,
+    clock: Clock,
+) -> impl FnMut(&[T], &InputCallbackInfo) + Send + 'static
+where
+    T: SizedSample,
+    f32: FromSample<T>,
+{
+    move |data, info| {
+        let (now, time) = (clock.now(), info.timestamp());
+        // The host's clocks have origins of their own: only the difference is of use.
+        let captured = now - time.callback.duration_since(time.capture);
+        writer.write(data, usize::from(channels), captured, now);
+    }
 }
 
 fn output<T>(
     device: &cpal::Device,
     config: StreamConfig,
-    mut reader: PlaybackReader,
+    reader: PlaybackReader,
     clock: Clock,
     on_error: impl FnMut(cpal::Error) + Send + 'static,
 ) -> Result<cpal::Stream, cpal::Error>
 where
     T: SizedSample + Sample + FromSample<f32>,
 {
-    let channels = usize::from(config.channels);
-    device.build_output_stream(
-        config,
-        move |data: &mut [T], info: &cpal::OutputCallbackInfo| {
-            let (now, time) = (clock.now(), info.timestamp());
-            reader.read(data, channels, now + time.playback.duration_since(time.callback), now);
-        },
-        on_error,
-        Some(OPEN_TIMEOUT),
-    )
+    device.build_output_stream(config, playing::<T>(reader, config.channels, clock), on_error, Some(OPEN_TIMEOUT))
+}
+
+/// What a speaker calls for what it is to play; see [`capturing`].
+pub fn playing<T>(
+    mut reader: PlaybackReader,
+    channels: u16,
+    clock: Clock,
+) -> impl FnMut(&mut [T], &OutputCallbackInfo) + Send + 'static
+where
+    T: SizedSample + Sample + FromSample<f32>,
+{
+    move |data, info| {
+        let (now, time) = (clock.now(), info.timestamp());
+        let heard = now + time.playback.duration_since(time.callback);
+        reader.read(data, usize::from(channels), heard, now);
+    }
 }
 
 /// How long a sound server may take, where cpal can tell. On ALSA it is how often an idle stream looks at its state.

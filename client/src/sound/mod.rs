@@ -30,6 +30,7 @@ pub mod manager;
 pub mod microphone;
 pub mod process;
 pub mod ring;
+mod shortfall;
 pub mod speaker;
 pub mod timeline;
 mod tone;

@@ -13,7 +13,10 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use visavis_proto::time::Timestamp;
 
-use super::timeline::{self, Timeline};
+use super::{
+    shortfall::Shortfall,
+    timeline::{self, Timeline},
+};
 
 /// Sound that a ring holds: a stage that was not run for so long has lost the conversation anyway.
 const CAPACITY_MS: usize = 250;
@@ -30,12 +33,20 @@ pub struct Counters {
     pub overrun_samples: AtomicU64,
     /// Samples of silence put in because the stage had given none (playback).
     pub underrun_samples: AtomicU64,
-    /// Over- and underruns that the device or the server reported.
+    /// Over- and underruns of the device or the server: reported, or seen by their [`Shortfall`].
     pub device_xruns: AtomicU64,
     /// Other errors that a stream went on after.
     pub errors: AtomicU64,
     /// Samples that a late stage skipped to be up to date (capture).
     pub skipped_samples: AtomicU64,
+}
+
+impl Counters {
+    /// A callback was served, and whether sound was lost before it.
+    fn called(&self, lost: bool) {
+        self.device_xruns.fetch_add(u64::from(lost), Relaxed);
+        self.callbacks.fetch_add(1, Relaxed);
+    }
 }
 
 /// What a callback tells of itself.
@@ -58,7 +69,13 @@ pub fn capture(rate_hz: u32) -> (CaptureWriter, CaptureReader) {
     let (samples_in, samples) = RingBuffer::new(rate_hz as usize * CAPACITY_MS / 1_000);
     let (stamps_in, stamps) = RingBuffer::new(STAMPS);
     let counters = Arc::<Counters>::default();
-    let writer = CaptureWriter { samples: samples_in, stamps: stamps_in, position: 0, counters: counters.clone() };
+    let writer = CaptureWriter {
+        samples: samples_in,
+        stamps: stamps_in,
+        position: 0,
+        shortfall: Shortfall::new(rate_hz),
+        counters: counters.clone(),
+    };
     let times = Times { stamps, timeline: Timeline::new(rate_hz), last: None };
     (writer, CaptureReader { rate_hz, samples, times, position: 0, counters })
 }
@@ -73,6 +90,7 @@ pub fn playback(rate_hz: u32) -> (PlaybackWriter, PlaybackReader) {
         stamps: stamps_in,
         position: 0,
         silence: 0,
+        shortfall: Shortfall::new(rate_hz),
         counters: counters.clone(),
     };
     let times = Times { stamps, timeline: Timeline::new(rate_hz), last: None };
@@ -85,6 +103,7 @@ pub struct CaptureWriter {
     samples: Producer<f32>,
     stamps: Producer<Stamp>,
     position: u64,
+    shortfall: Shortfall,
     counters: Arc<Counters>,
 }
 
@@ -106,7 +125,7 @@ impl CaptureWriter {
         }
         self.position += taken as u64;
         self.counters.overrun_samples.fetch_add((frames - taken) as u64, Relaxed);
-        self.counters.callbacks.fetch_add(1, Relaxed);
+        self.counters.called(self.shortfall.is_seen(now, frames));
     }
 
     /// What is counted.
@@ -216,6 +235,7 @@ pub struct PlaybackReader {
     stamps: Producer<Stamp>,
     position: u64,
     silence: u64,
+    shortfall: Shortfall,
     counters: Arc<Counters>,
 }
 
@@ -246,7 +266,7 @@ impl PlaybackReader {
         }
         self.position += frames as u64;
         self.silence += silence;
-        self.counters.callbacks.fetch_add(1, Relaxed);
+        self.counters.called(self.shortfall.is_seen(now, frames));
     }
 
     /// What is counted.

@@ -75,6 +75,18 @@ const PACKAGES: &[Package] = &[
     },
     Package { name: "espeak-ng", programs: &["espeak-ng"], purpose: Purpose::Checks, why: "speaks, for sound tests" },
     Package {
+        name: "pulseaudio",
+        programs: &["pulseaudio"],
+        purpose: Purpose::Checks,
+        why: "pretends to be microphones and speakers; tests start servers of their own",
+    },
+    Package {
+        name: "pulseaudio-utils",
+        programs: &["pactl", "paplay"],
+        purpose: Purpose::Checks,
+        why: "plugs and unplugs them, and speaks into them",
+    },
+    Package {
         name: "xvfb",
         programs: &["Xvfb"],
         purpose: Purpose::Checks,
@@ -275,7 +287,17 @@ mod tests {
         );
         assert_eq!(
             names(&missing(&[Purpose::Checks], &has_compiler, &libraries)),
-            ["ffmpeg", "python3-venv", "espeak-ng", "xvfb", "xdotool", "libxkbcommon-x11-0", "libx11-xcb1"]
+            [
+                "ffmpeg",
+                "python3-venv",
+                "espeak-ng",
+                "pulseaudio",
+                "pulseaudio-utils",
+                "xvfb",
+                "xdotool",
+                "libxkbcommon-x11-0",
+                "libx11-xcb1"
+            ]
         );
         assert!(missing(&[Purpose::Build, Purpose::Checks], &|_| true, &|_| true).is_empty());
     }

@@ -1,0 +1,175 @@
+//! A PulseAudio server of a test's own: nobody's speakers play, and nobody's microphone listens.
+//!
+//! Its sinks play nowhere; what one plays can be heard from its monitor, which is a microphone to everybody else.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, ensure};
+
+use crate::real::{PATIENCE, Person, Process, SMALL, binary};
+
+/// What real sound under test needs and this machine lacks, by name.
+pub fn missing() -> Option<&'static str> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = |program: &&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    ["pulseaudio", "pactl", "paplay", "espeak-ng"].into_iter().find(|program| !on_path(program))
+}
+
+/// A running server. Ended when dropped.
+#[derive(Debug)]
+pub struct Pulse {
+    process: Process,
+    folder: PathBuf,
+    sinks: Vec<(String, u32)>,
+}
+
+impl Pulse {
+    /// Starts a server in `folder` with sinks of these names and rates in Hz; the first one is the default. With none,
+    /// it has no device at all.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come up.
+    pub fn start(folder: &Path, sinks: &[(&str, u32)]) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let sinks: Vec<(String, u32)> = sinks.iter().map(|(name, rate)| ((*name).to_owned(), *rate)).collect();
+        let process = run(folder, &sinks)?;
+        Ok(Self { process, folder: folder.to_owned(), sinks })
+    }
+
+    /// Lets a command use this server.
+    pub fn serve<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        within(&self.folder, command)
+    }
+
+    /// Starts a call's end for somebody who uses this server's devices.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start_client(&self, person: &Person, arguments: &[&str]) -> anyhow::Result<Process> {
+        let mut command = Command::new(binary("visavis")?);
+        command.args(arguments).args(SMALL).arg("--profile").arg(person.profile());
+        Process::start(&person.name, self.serve(&mut command))
+    }
+
+    /// Starts what listens and echoes; answers when its recordings begin as well, in Unix nanoseconds.
+    ///
+    /// # Errors
+    ///
+    /// If a device is not there.
+    pub fn start_room(&self, arguments: &[&str]) -> anyhow::Result<(Process, u64)> {
+        let mut command = Command::new(binary("visavis-room")?);
+        let mut room = Process::start("the room", self.serve(command.args(arguments)))?;
+        let began = |line: &str| line.strip_prefix("the room is ready since ")?.parse().ok();
+        let began = room.wait_until(PATIENCE, began)?;
+        Ok((room, began))
+    }
+
+    /// Plays a wav file once, until it ends or what is answered is dropped. At its leisure, so that the server has time
+    /// for those whose delay counts.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn play(&self, file: &Path, sink: &str) -> anyhow::Result<Process> {
+        let mut command = Command::new("paplay");
+        command.args(["--latency-msec=100", "--device", sink]).arg(file);
+        Process::start("paplay", self.serve(&mut command))
+    }
+
+    /// Makes a sink and its monitor the system's own choice.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name.
+    pub fn make_default(&self, sink: &str) -> anyhow::Result<()> {
+        self.ask(&["set-default-sink", sink])?;
+        self.ask(&["set-default-source", &format!("{sink}.monitor")]).map(drop)
+    }
+
+    /// Takes a sink away, as if its plug were pulled.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name.
+    pub fn unplug(&self, sink: &str) -> anyhow::Result<()> {
+        let modules = self.ask(&["list", "short", "modules"])?;
+        let wanted = format!("sink_name={sink} ");
+        let line = modules.lines().find(|line| line.contains(&wanted)).with_context(|| format!("no {sink}"))?;
+        let module = line.split_whitespace().next().context("no module")?;
+        self.ask(&["unload-module", module]).map(drop)
+    }
+
+    /// Puts a sink back.
+    ///
+    /// # Errors
+    ///
+    /// If the server refuses.
+    pub fn plug(&self, sink: &str, rate_hz: u32) -> anyhow::Result<()> {
+        let arguments = sink_arguments(sink, rate_hz);
+        let mut command = vec!["load-module"];
+        command.extend(arguments.iter().map(String::as_str));
+        self.ask(&command).map(drop)
+    }
+
+    /// Ends the server as a crash would, and starts it again.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come up.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.process.signal("KILL")?;
+        self.process.finish_within(PATIENCE)?;
+        self.process = run(&self.folder, &self.sinks)?;
+        Ok(())
+    }
+
+    fn ask(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::new("pactl");
+        let output = self.serve(command.args(arguments)).output()?;
+        ensure!(output.status.success(), "pactl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
+
+fn run(folder: &Path, sinks: &[(String, u32)]) -> anyhow::Result<Process> {
+    let socket = folder.join("native");
+    let _none_of_a_server_before = std::fs::remove_file(&socket);
+    let _likewise = std::fs::remove_file(folder.join("pid"));
+    let mut command = Command::new("pulseaudio");
+    within(folder, &mut command);
+    command.args(["-n", "-v", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--log-target=stderr"]);
+    for (name, rate_hz) in sinks {
+        command.arg("-L").arg(sink_arguments(name, *rate_hz).join(" "));
+    }
+    // Last, as everywhere: whoever comes finds the devices.
+    command.arg("-L").arg(format!("module-native-protocol-unix auth-anonymous=1 socket={}", socket.display()));
+    let mut process = Process::start("PulseAudio", &mut command)?;
+    process.wait_for("Daemon startup complete")?;
+    Ok(process)
+}
+
+fn within<'a>(folder: &Path, command: &'a mut Command) -> &'a mut Command {
+    command
+        .env("PULSE_SERVER", format!("unix:{}", folder.join("native").display()))
+        .env("PULSE_RUNTIME_PATH", folder)
+        .env("XDG_RUNTIME_DIR", folder)
+        .env("XDG_CONFIG_HOME", folder)
+        .env("LC_ALL", "C")
+}
+
+/// A sink is described by its name; its monitor is then called "Monitor of" it. Without `norewinds` an idle sink renders
+/// two seconds ahead, and what is played then is missing from what its monitor has told already.
+fn sink_arguments(name: &str, rate_hz: u32) -> [String; 5] {
+    [
+        "module-null-sink".to_owned(),
+        format!("sink_name={name}"),
+        format!("rate={rate_hz}"),
+        "norewinds=1".to_owned(),
+        format!("sink_properties=device.description={name}"),
+    ]
+}

@@ -1,0 +1,238 @@
+//! Calls with microphones and speakers of a private PulseAudio server: what is heard, how late, and what of it echoes.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, ensure};
+use visavis::stats::record::{Fate, FrameRecord, Media, Side};
+use visavis_codec::wav;
+use visavis_tests::{
+    hearing::{RATE_HZ, level_db, matches, median, understood},
+    pulse::{Pulse, missing},
+    real::{Process, Setup},
+};
+
+/// Ends a call.
+fn hang_up(caller: Process, callee: Process) -> anyhow::Result<()> {
+    caller.signal("INT")?;
+    for process in [caller, callee] {
+        let (status, lines) = process.finish()?;
+        ensure!(status.success(), "{status}: {lines:?}");
+    }
+    Ok(())
+}
+
+/// Lets a room go on to its end.
+fn hear_out(room: Process) -> anyhow::Result<()> {
+    let (status, lines) = room.finish()?;
+    ensure!(status.success(), "{status}: {lines:?}");
+    Ok(())
+}
+
+/// Half a minute of speech, spoken by espeak-ng; `loudness` is 100 for full scale.
+fn speech(folder: &Path, voice: &str, loudness: u32) -> anyhow::Result<PathBuf> {
+    const TEXT: &str = "The north wind and the sun were disputing which was the stronger, when a traveller came along \
+         wrapped in a warm cloak. They agreed that the one who first succeeded in making the traveller take his cloak \
+         off should be considered stronger than the other. Then the north wind blew as hard as he could, but the more \
+         he blew, the more closely did the traveller fold his cloak around him.";
+    let path = folder.join(format!("{voice}.wav"));
+    let mut espeak = Command::new("espeak-ng");
+    espeak.args(["-v", voice, "-a", &loudness.to_string(), "-w"]).arg(&path).arg(TEXT);
+    ensure!(espeak.status()?.success(), "espeak-ng failed");
+    Ok(path)
+}
+
+/// Sound that a file of `--stats` says was heard: when it was captured, in Unix nanoseconds, and how many seconds later
+/// it was heard.
+fn told(path: &Path) -> anyhow::Result<Vec<(u64, f64)>> {
+    let text = std::fs::read_to_string(path)?;
+    let records = text.lines().filter_map(|line| serde_json::from_str::<FrameRecord>(line).ok());
+    let heard = records
+        .filter(|record| record.media == Media::Audio && record.side == Side::Receiver && record.fate == Fate::Shown);
+    let delay = |record: FrameRecord| {
+        let (captured, presented) = (record.captured_ns?, record.presented_ns?);
+        Some((captured, (presented as f64 - captured as f64) / 1e9))
+    };
+    Ok(heard.filter_map(delay).collect())
+}
+
+/// The delay that was told of sound captured within a quarter of a second, in seconds.
+fn told_at(told: &[(u64, f64)], captured_ns: u64) -> Option<f64> {
+    let within = told.iter().filter(|(at, _)| (captured_ns..captured_ns + 250_000_000).contains(at));
+    median(within.map(|(_, delay_s)| *delay_s))
+}
+
+/// What is left out at the beginning, in seconds: devices open, and the playout learns.
+const SETTLING_S: usize = 3;
+
+#[test]
+fn voices_are_heard_at_the_other_ends_and_their_delays_are_as_told() -> anyhow::Result<()> {
+    if let Some(what) = missing() {
+        println!("SKIPPED: {what} is not installed here");
+        return Ok(());
+    }
+    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
+    let place = |name: &str| folder.path().join(name);
+    let text = |name: &str| place(name).display().to_string();
+    let sinks = [("AliceMouth", 48_000), ("AliceEar", 44_100), ("BobMouth", 16_000), ("BobEar", 48_000)];
+    let pulse = Pulse::start(&place("pulse"), &sinks)?;
+    let [alices, bobs] = ["en-gb", "en-us"].map(|voice| speech(folder.path(), voice, 100));
+    let (alices, bobs) = (alices?, bobs?);
+    let bob_has = ["answer", "--auto", "--microphone=Monitor of BobMouth", "--speaker=BobEar"];
+    let mut answers = pulse.start_client(&bob, &[&bob_has[..], &["--stats", &text("bob.jsonl")]].concat())?;
+    answers.wait_for("waiting for a call")?;
+    let alice_has = ["call", "bob", "--microphone=Monitor of AliceMouth", "--raw-microphone", "--speaker=AliceEar"];
+    let mut calls = pulse.start_client(&alice, &[&alice_has[..], &["--stats", &text("alice.jsonl")]].concat())?;
+    answers.wait_for("In a call with")?;
+    calls.wait_for("In a call with")?;
+    let (room, began) = pulse.start_room(&[
+        "--seconds=16",
+        &format!("--record=Monitor of AliceMouth={}", text("alice-said.wav")),
+        &format!("--record=Monitor of BobEar={}", text("bob-heard.wav")),
+        &format!("--record=Monitor of BobMouth={}", text("bob-said.wav")),
+        &format!("--record=Monitor of AliceEar={}", text("alice-heard.wav")),
+    ])?;
+    let _speaking = [pulse.play(&alices, "AliceMouth")?, pulse.play(&bobs, "BobMouth")?];
+    hear_out(room)?;
+    hang_up(calls, answers)?;
+
+    for (says, hears) in [("alice", "bob"), ("bob", "alice")] {
+        let recorded = |name: String| -> anyhow::Result<Vec<i16>> {
+            let mut samples = wav::read_mono_48k(place(&name))?;
+            samples.drain(..samples.len().min(SETTLING_S * RATE_HZ));
+            Ok(samples)
+        };
+        let (said, heard) = (recorded(format!("{says}-said.wav"))?, recorded(format!("{hears}-heard.wav"))?);
+        let found = matches(&said, &heard, 0.5);
+        let told = told(&place(&format!("{hears}.jsonl")))?;
+        let at_ns = |at_s: f64| began + ((at_s + SETTLING_S as f64) * 1e9) as u64;
+        let wrong = found.iter().filter_map(|found| Some(told_at(&told, at_ns(found.at_s))? - found.delay_s));
+        let wrong_ms = median(wrong).context("no delay was told")? * 1e3;
+        let alike = median(found.iter().map(|found| found.alike)).context("nothing was said")?;
+        let measured_ms = median(found.iter().map(|found| found.delay_s)).context("nothing was said")? * 1e3;
+        let understood = understood(&said, &heard, 0.5).context("nothing was heard")?;
+        println!(
+            "{says} to {hears}: mouth to ear {measured_ms:.1} ms, told {wrong_ms:+.1} ms; alike {alike:.3}, understood \
+             {understood:.3} ({} pieces)",
+            found.len()
+        );
+        ensure!(found.len() > 20, "hardly anything was said");
+        ensure!(alike > 0.7, "what is heard is not what was said");
+        ensure!(understood > 0.85, "what is heard is not understood");
+        ensure!(measured_ms < 250.0, "the voice is late");
+        ensure!(wrong_ms.abs() < 20.0, "the delay is told wrongly");
+    }
+    Ok(())
+}
+
+/// A call in which Bob's microphone hears his speaker through a room.
+struct Echoing {
+    setup: Setup<2>,
+    pulse: Pulse,
+    calls: Process,
+    answers: Process,
+}
+
+impl Echoing {
+    fn begin() -> anyhow::Result<Self> {
+        let setup = Setup::new(["alice", "bob"])?;
+        let [alice, bob] = &setup.people;
+        let sinks = [("Ear", 48_000), ("Voice", 48_000), ("Far", 44_100), ("Room", 48_000)];
+        let pulse = Pulse::start(&setup.folder.path().join("pulse"), &sinks)?;
+        let mut answers =
+            pulse.start_client(bob, &["answer", "--auto", "--microphone=Monitor of Room", "--speaker=Far"])?;
+        answers.wait_for("waiting for a call")?;
+        let alice_has = ["call", "bob", "--microphone=Monitor of Voice", "--raw-microphone", "--speaker=Ear"];
+        let mut calls = pulse.start_client(alice, &alice_has)?;
+        calls.wait_for("In a call with")?;
+        answers.wait_for("In a call with")?;
+        Ok(Self { setup, pulse, calls, answers })
+    }
+
+    fn place(&self, name: &str) -> PathBuf {
+        self.setup.folder.path().join(name)
+    }
+
+    /// Alice speaks for so many seconds, and perhaps Bob; answers what his microphone heard, and what came back to Alice.
+    fn speak(&self, seconds: u32, name: &str, near: Option<&Path>) -> anyhow::Result<[Vec<i16>; 2]> {
+        let far = speech(self.setup.folder.path(), "en-gb", 100)?;
+        let files = [self.place(&format!("{name}-microphone.wav")), self.place(&format!("{name}-returned.wav"))];
+        let [microphone, returned] = files.each_ref().map(|path| path.display().to_string());
+        let (room, _) = self.pulse.start_room(&[
+            &format!("--seconds={seconds}"),
+            "--room=Monitor of Far=Room",
+            &format!("--record=Monitor of Room={microphone}"),
+            &format!("--record=Monitor of Ear={returned}"),
+        ])?;
+        let _far = self.pulse.play(&far, "Voice")?;
+        let _near = near.map(|near| self.pulse.play(near, "Room")).transpose()?;
+        hear_out(room)?;
+        let [microphone, returned] = files.map(wav::read_mono_48k);
+        Ok([microphone?, returned?])
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        hang_up(self.calls, self.answers)
+    }
+}
+
+/// Where something is heard first, in samples.
+fn beginning(samples: &[i16]) -> anyhow::Result<usize> {
+    let tenth = RATE_HZ / 10;
+    let first = samples.chunks_exact(tenth).position(|tenth| level_db(tenth) > -45.0);
+    Ok(first.context("nothing was heard")? * tenth)
+}
+
+#[test]
+fn what_the_room_echoes_is_taken_out_of_what_goes_back() -> anyhow::Result<()> {
+    if let Some(what) = missing() {
+        println!("SKIPPED: {what} is not installed here");
+        return Ok(());
+    }
+    let call = Echoing::begin()?;
+    let [echo, returned] = call.speak(15, "echo", None)?;
+    call.end()?;
+    let begins = beginning(&echo)?;
+    let part = |samples: &[i16], from: usize, to: usize| {
+        level_db(
+            &samples[(begins + from * RATE_HZ).min(samples.len() - 1)..(begins + to * RATE_HZ).min(samples.len())],
+        )
+    };
+    for (from, to) in [(0, 1), (1, 2), (2, 3), (3, 6), (6, 12)] {
+        let (echo, returned) = (part(&echo, from, to), part(&returned, from, to));
+        println!(
+            "{from}-{to} s: echo {echo:.1} dBFS, returned {returned:.1} dBFS, taken out {:.1} dB",
+            echo - returned
+        );
+    }
+    let taken_out = part(&echo, 3, 12) - part(&returned, 3, 12);
+    ensure!(taken_out >= 25.0, "only {taken_out:.1} dB of the echo are taken out");
+    Ok(())
+}
+
+#[test]
+fn who_speaks_while_the_other_does_is_understood() -> anyhow::Result<()> {
+    if let Some(what) = missing() {
+        println!("SKIPPED: {what} is not installed here");
+        return Ok(());
+    }
+    let call = Echoing::begin()?;
+    // Alice alone, for the canceller to learn; then both. Bob is as loud in his microphone as the echo.
+    let [echo, _] = call.speak(8, "alone", None)?;
+    let near = speech(call.setup.folder.path(), "en-us", 25)?;
+    let [microphone, returned] = call.speak(16, "both", Some(&near))?;
+    let near = wav::read_mono_48k(near)?;
+    call.end()?;
+    let begins = beginning(&echo)?;
+    let (echo_db, near_db) = (level_db(&echo[begins..]), level_db(&near));
+    let near = &near[..near.len().min(14 * RATE_HZ)];
+    let [without, with] = [&microphone, &returned].map(|heard| understood(near, heard, 1.0).unwrap_or_default());
+    println!(
+        "voice {near_db:.1} dBFS, echo {echo_db:.1} dBFS: understood {without:.3} with the echo, {with:.3} sent"
+    );
+    ensure!((near_db - echo_db).abs() < 6.0, "neither is to be easy");
+    ensure!(with > 0.75, "a voice beside another is not understood");
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! Microphones and speakers that come and go in a call: real programs, and a PulseAudio server of the test's own.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::ensure;
+use visavis_codec::wav;
+use visavis_tests::{
+    hearing::{RATE_HZ, level_db},
+    pulse::{Pulse, missing},
+    real::{PATIENCE, Process, Setup, now},
+};
+
+/// No break is longer.
+const LONGEST_BREAK: Duration = Duration::from_secs(1);
+
+/// A quarter of a minute of a steady sound of two notes.
+fn chord(folder: &Path, hertz: [f64; 2]) -> anyhow::Result<PathBuf> {
+    let path = folder.join(format!("chord-{}.wav", hertz[0]));
+    let mut writer = wav::Writer::create(&path)?;
+    let note = |n: usize, hertz: f64| (n as f64 / RATE_HZ as f64 * hertz * std::f64::consts::TAU).sin() * 4_000.0;
+    let samples: Vec<i16> =
+        (0..15 * RATE_HZ).map(|n| hertz.iter().map(|hertz| note(n, *hertz)).sum::<f64>() as i16).collect();
+    writer.write(&samples)?;
+    writer.finish()?;
+    Ok(path)
+}
+
+/// The longest silence in what was recorded at several places at once, after the first sound in any. The server may let
+/// a recording go on elsewhere when its device goes: what counts is that one of them has sound.
+fn longest_break(recordings: &[PathBuf]) -> anyhow::Result<Duration> {
+    const PIECE: usize = RATE_HZ / 100;
+    let recordings: Result<Vec<Vec<i16>>, _> = recordings.iter().map(wav::read_mono_48k).collect();
+    let recordings = recordings?;
+    let pieces = recordings.iter().map(|samples| samples.len() / PIECE).max().unwrap_or_default();
+    let sounds = |piece: usize| {
+        let at = |samples: &Vec<i16>| {
+            samples.get(piece * PIECE..(piece + 1) * PIECE).is_some_and(|it| level_db(it) > -40.0)
+        };
+        recordings.iter().any(at)
+    };
+    let sounds: Vec<bool> = (0..pieces).map(sounds).skip_while(|sounds| !sounds).collect();
+    ensure!(!sounds.is_empty(), "nothing was heard");
+    let longest = sounds.split(|sounds| *sounds).map(<[bool]>::len).max().unwrap_or_default();
+    Ok(Duration::from_millis(longest as u64 * 10))
+}
+
+fn ends_well(process: Process) -> anyhow::Result<()> {
+    let (status, lines) = process.finish()?;
+    ensure!(status.success(), "{status}: {lines:?}");
+    Ok(())
+}
+
+fn hang_up(caller: Process, callee: Process) -> anyhow::Result<()> {
+    caller.signal("INT")?;
+    ends_well(caller)?;
+    ends_well(callee)
+}
+
+/// Ends a room's listening, and judges what it heard.
+fn unbroken(what: &str, listener: Process, recordings: &[PathBuf]) -> anyhow::Result<()> {
+    ends_well(listener)?;
+    let longest = longest_break(recordings)?;
+    println!("{what}: silent for {longest:?}");
+    ensure!(longest < LONGEST_BREAK, "{what}: a break of {longest:?}");
+    Ok(())
+}
+
+#[test]
+fn a_speaker_may_be_unplugged_and_the_server_restarted_in_a_call() -> anyhow::Result<()> {
+    if let Some(what) = missing() {
+        println!("SKIPPED: {what} is not installed here");
+        return Ok(());
+    }
+    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
+    let place = |name: &str| folder.path().join(name);
+    let mut pulse = Pulse::start(&place("pulse"), &[("Spare", 44_100), ("Far", 48_000)])?;
+    let chord = chord(folder.path(), [300.0, 400.0])?.display().to_string();
+    let mut answers = pulse.start_client(&bob, &["answer", "--auto", "--no-audio", "--speaker=Far"])?;
+    answers.wait_for("waiting for a call")?;
+    let mut calls = pulse.start_client(&alice, &["call", "bob", "--audio", &chord])?;
+    answers.wait_for("The speaker is Far")?;
+    calls.wait_for("In a call with")?;
+
+    let recordings = [place("far.wav"), place("spare.wav")];
+    let record = |sink: &str, at: usize| format!("--record=Monitor of {sink}={}", recordings[at].display());
+    let (mut listener, _) = pulse.start_room(&["--seconds=6", &record("Far", 0), &record("Spare", 1)])?;
+    listener.wait_for("Monitor of Far sounds")?;
+    pulse.unplug("Far")?;
+    answers.wait_for("Spare stands in until it is there again")?;
+    unbroken("the speaker is unplugged", listener, &recordings)?;
+
+    let (mut listener, _) = pulse.start_room(&["--seconds=6", &record("Spare", 1)])?;
+    listener.wait_for("Monitor of Spare sounds")?;
+    pulse.plug("Far", 48_000)?;
+    answers.wait_for("The speaker is Far")?;
+    ends_well(listener)?;
+
+    pulse.restart()?;
+    let up = now();
+    answers.wait_for("The speaker is Far")?;
+    let after = up.elapsed();
+    println!("the server is back: the speaker is used again after {after:?}");
+    ensure!(after < LONGEST_BREAK, "not used for {after:?} after the server was back");
+    let (mut listener, _) = pulse.start_room(&["--seconds=3", &record("Far", 0)])?;
+    listener.wait_for("Monitor of Far sounds")?;
+    unbroken("after the server came back", listener, &recordings[..1])?;
+    hang_up(calls, answers)
+}
+
+#[test]
+fn a_microphone_may_be_unplugged_in_a_call() -> anyhow::Result<()> {
+    if let Some(what) = missing() {
+        println!("SKIPPED: {what} is not installed here");
+        return Ok(());
+    }
+    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
+    let place = |name: &str| folder.path().join(name);
+    let pulse = Pulse::start(&place("pulse"), &[("Spare", 44_100), ("Mouth", 48_000), ("Ear", 48_000)])?;
+    let mut answers = pulse.start_client(&bob, &["answer", "--auto", "--no-audio", "--speaker=Ear"])?;
+    answers.wait_for("waiting for a call")?;
+    let alice_has = ["call", "bob", "--microphone=Monitor of Mouth", "--raw-microphone"];
+    let mut calls = pulse.start_client(&alice, &alice_has)?;
+    answers.wait_for("The speaker is Ear")?;
+    calls.wait_for("In a call with")?;
+
+    // Both microphones hear something; what plays to the one that goes is moved to the other one by the server.
+    let notes = [chord(folder.path(), [300.0, 400.0])?, chord(folder.path(), [500.0, 700.0])?];
+    let _sounding = [pulse.play(&notes[0], "Mouth")?, pulse.play(&notes[1], "Spare")?];
+    let recordings = [place("ear.wav")];
+    let record = format!("--record=Monitor of Ear={}", recordings[0].display());
+    let (mut room, _) = pulse.start_room(&["--seconds=5", &record])?;
+    room.wait_for("Monitor of Ear sounds")?;
+    pulse.unplug("Mouth")?;
+    calls.wait_for("Monitor of Spare stands in until it is there again")?;
+    unbroken("the microphone is unplugged", room, &recordings)?;
+    pulse.plug("Mouth", 48_000)?;
+    calls.wait_for("The microphone is Monitor of Mouth")?;
+    hang_up(calls, answers)
+}
+
+#[test]
+fn the_systems_own_choice_is_followed_in_a_call() -> anyhow::Result<()> {
+    if let Some(what) = missing() {
+        println!("SKIPPED: {what} is not installed here");
+        return Ok(());
+    }
+    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
+    let place = |name: &str| folder.path().join(name);
+    let pulse = Pulse::start(&place("pulse"), &[("One", 48_000), ("Two", 16_000)])?;
+    let chord = chord(folder.path(), [300.0, 400.0])?.display().to_string();
+    let mut answers = pulse.start_client(&bob, &["answer", "--auto", "--no-audio", "--speaker"])?;
+    answers.wait_for("waiting for a call")?;
+    let mut calls = pulse.start_client(&alice, &["call", "bob", "--audio", &chord])?;
+    answers.wait_for("The speaker is One")?;
+    calls.wait_for("In a call with")?;
+    let recordings = [place("one.wav"), place("two.wav")];
+    let (mut listener, _) = pulse.start_room(&[
+        "--seconds=6",
+        &format!("--record=Monitor of One={}", recordings[0].display()),
+        &format!("--record=Monitor of Two={}", recordings[1].display()),
+    ])?;
+    listener.wait_for("Monitor of One sounds")?;
+    pulse.make_default("Two")?;
+    answers.wait_for("The speaker is Two")?;
+    listener.wait_for("Monitor of Two sounds")?;
+    unbroken("another default", listener, &recordings)?;
+    hang_up(calls, answers)
+}
+
+#[test]
+fn a_call_without_any_device_says_so_and_goes_on() -> anyhow::Result<()> {
+    if let Some(what) = missing() {
+        println!("SKIPPED: {what} is not installed here");
+        return Ok(());
+    }
+    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
+    let pulse = Pulse::start(&folder.path().join("pulse"), &[])?;
+    let mut answers = pulse.start_client(&bob, &["answer", "--auto"])?;
+    answers.wait_for("waiting for a call")?;
+    let mut calls = pulse.start_client(&alice, &["call", "bob", "--microphone", "--speaker", "--duration=5"])?;
+    let mut said = Vec::new();
+    calls.wait_until(PATIENCE, |line| {
+        said.push(line.to_owned());
+        line.starts_with("In a call with").then_some(())
+    })?;
+    answers.wait_for("In a call with")?;
+    let (status, lines) = calls.finish()?;
+    ensure!(status.success(), "{status}: {lines:?}");
+    let sentences: Vec<&String> = said.iter().chain(&lines).filter(|line| line.starts_with("Sound: ")).collect();
+    let one = "Sound: no sound device was found: connect a headset or a speaker, and it is used at once.";
+    ensure!(sentences == [one], "{sentences:#?}");
+    ends_well(answers)
+}
