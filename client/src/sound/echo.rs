@@ -28,19 +28,21 @@ const BLOCKS: usize = 32;
 /// behind it.
 const KEPT: usize = SAMPLE_RATE_HZ as usize;
 
-/// The reference's position is left alone within this of where it should be, in samples: half a millisecond, above the
-/// wobble of the time stamps. The canceller follows more by itself.
-const TOLERANCE: f64 = 24.0;
+/// The reference's position is left alone within this of where it should be, in samples: 2.5 ms, the wobble of time
+/// stamps on a busy machine. The canceller finds a constant error by itself, and needs it constant: with a reference that
+/// followed each wobble its linear part took off 0.2 dB.
+const TOLERANCE: f64 = 120.0;
 
-/// Further off than this it is set anew: 10 ms is no drift but a device that was changed or a gap.
-const JUMP: f64 = 480.0;
+/// Further off than this it is set anew: 100 ms is no wobble but a device that was changed.
+const JUMP: f64 = 4_800.0;
 
-/// Further off than this for [`PATIENCE`] blocks it is set anew as well: the time stamps have found a better line, and
-/// to stretch 2 ms away takes longer than the canceller needs to learn.
-const OFF: f64 = 96.0;
+/// Further off than this for [`PATIENCE`] blocks it is set anew as well: after a gap, or when the time stamps have found a
+/// better line: to stretch so much away takes longer than the canceller needs to learn. Half of [`LEAD`], beyond which
+/// the echo would come before its reference.
+const OFF: f64 = 240.0;
 
-/// See [`OFF`]: half a second.
-const PATIENCE: u32 = 50;
+/// See [`OFF`]: a second.
+const PATIENCE: u32 = 100;
 
 /// Stretching by this at most: 300 ppm. Crystals are within 100 ppm.
 const MOST_STRETCH: f64 = 3e-4;
@@ -165,9 +167,10 @@ impl Reference {
         };
         let off = wanted - cursor;
         let beyond = off - off.clamp(-TOLERANCE, TOLERANCE);
-        // A millisecond beyond is made up for in 10 s, and known as drift within a minute.
-        self.drift = (self.drift + beyond * 2e-9).clamp(-MOST_STRETCH, MOST_STRETCH);
-        (cursor, (self.drift + beyond * 2e-6).clamp(-MOST_STRETCH, MOST_STRETCH))
+        // A millisecond beyond is made up for in 20 s, and known as drift within minutes: the canceller's linear part can
+        // follow a few samples a second.
+        self.drift = (self.drift + beyond * 2e-10).clamp(-MOST_STRETCH, MOST_STRETCH);
+        (cursor, (self.drift + beyond * 1e-6).clamp(-MOST_STRETCH, MOST_STRETCH))
     }
 
     /// Cubic through the four samples around; the canceller models the lowest 8 kHz, where its error is under -60 dB.
