@@ -3,7 +3,11 @@
 
 #![cfg(target_os = "linux")]
 
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 use visavis::{
     capture::{
         camera::{self, Choice, Control, Status, mode::Wish, state::State},
@@ -256,7 +260,7 @@ async fn the_list_follows_what_is_plugged() -> anyhow::Result<()> {
     let machine = Machine::new()?;
     let (tell, mut listed) = watch::channel(Vec::new());
     let (program, nodes) = (machine.program(), machine.nodes());
-    let following = tokio::spawn(async move { camera::follow(&program, &nodes, tell).await });
+    let following = tokio::spawn(async move { camera::follow(&program, &nodes, &Notify::new(), tell).await });
     let mut becomes = async |names: &[&str]| {
         let named = |cameras: &Vec<camera::serve::Listed>| {
             cameras.iter().map(|camera| &*camera.name).eq(names.iter().copied())

@@ -35,10 +35,13 @@ fn a_camera_is_seen_before_it_is_used_changed_lost_and_back() -> anyhow::Result<
         shown["devices"]["cameras"] == serde_json::json!(["Camera 0"]) && shown["devices"]["camera"].is_null()
     })?;
 
-    // The settings show what it sees; another one that is plugged in appears there, and is chosen.
+    // The settings show what it sees; another one that is plugged in is there the next time, and is chosen.
     alice.screen.press(&["ctrl+comma"])?;
     alice.sees("a preview", |shown| shown["own"] == "here" && shown["devices"]["camera"] == "Camera 0")?;
+    alice.screen.press(&["Escape"])?;
+    alice.sees("the camera closed", |shown| shown["settings"] == false && shown["devices"]["camera"].is_null())?;
     machine.plug(1, WEBCAM)?;
+    alice.screen.press(&["ctrl+comma"])?;
     alice
         .sees("another camera", |shown| shown["devices"]["cameras"] == serde_json::json!(["Camera 0", "Camera 1"]))?;
     alice.keeps("camera-settings")?;

@@ -64,6 +64,9 @@ mod linux {
 
         /// Opens it without a call, or lets go of it.
         pub fn want_preview(&self, wanted: bool) {
+            if wanted {
+                self.devices.look();
+            }
             self.feed.want_preview(wanted);
         }
 

@@ -1,8 +1,8 @@
 //! Which cameras there are, kept up to date as they are plugged in and out.
 
-use std::{io, path::Path};
+use std::{io, path::Path, sync::Arc};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{list, plugs::Plugs, serve::Listed};
 use crate::{
@@ -18,6 +18,7 @@ const NODES: &str = "/dev";
 #[derive(Debug)]
 pub struct Devices {
     cameras: watch::Receiver<Vec<Device>>,
+    asked: Arc<Notify>,
     _thread: Stage,
 }
 
@@ -25,6 +26,11 @@ impl Devices {
     /// The latest list, in the order in which it is to be shown; empty until the first look is over.
     pub fn cameras(&self) -> watch::Receiver<Vec<Device>> {
         self.cameras.clone()
+    }
+
+    /// Looks anew, for a list that is about to be seen: not every system tells what is plugged in.
+    pub fn look(&self) {
+        self.asked.notify_one();
     }
 }
 
@@ -35,6 +41,8 @@ impl Devices {
 /// If the system gives no thread.
 pub fn devices() -> io::Result<Devices> {
     let (tell, cameras) = watch::channel(Vec::new());
+    let asked = Arc::new(Notify::new());
+    let look = asked.clone();
     let thread = Stage::spawn("visavis-plugs", Urgency::Usual, move || async move {
         let (listed, mut found) = watch::channel(Vec::<Listed>::new());
         let told = async {
@@ -44,21 +52,26 @@ pub fn devices() -> io::Result<Devices> {
             }
         };
         let program = worker::own_program();
-        let (followed, ()) = tokio::join!(follow(&program, Path::new(NODES), listed), told);
+        let (followed, ()) = tokio::join!(follow(&program, Path::new(NODES), &look, listed), told);
         if let Err(error) = followed {
             tracing::warn!(%error, "cameras that are plugged in are no longer noticed");
         }
     })?;
-    Ok(Devices { cameras, _thread: thread })
+    Ok(Devices { cameras, asked, _thread: thread })
 }
 
-/// Keeps `cameras` the list of what is there, until nobody looks at it: asks `program` at first and whenever something
-/// changes among the nodes in `folder`. To be called within a tokio runtime.
+/// Keeps `cameras` the list of what is there, until nobody looks at it: asks `program` at first, whenever something changes
+/// among the nodes in `folder`, and when it is `asked`. To be called within a tokio runtime.
 ///
 /// # Errors
 ///
 /// If the system watches over no more folders.
-pub async fn follow(program: &Path, folder: &Path, cameras: watch::Sender<Vec<Listed>>) -> io::Result<()> {
+pub async fn follow(
+    program: &Path,
+    folder: &Path,
+    asked: &Notify,
+    cameras: watch::Sender<Vec<Listed>>,
+) -> io::Result<()> {
     // Begun before the first look, so that nothing happens unseen in between.
     let mut plugs = Plugs::watch(folder)?;
     loop {
@@ -76,6 +89,7 @@ pub async fn follow(program: &Path, folder: &Path, cameras: watch::Sender<Vec<Li
             biased; // nothing is looked up for nobody
             () = cameras.closed() => return Ok(()),
             changed = plugs.changed() => changed?,
+            () = asked.notified() => {}
         }
     }
 }
