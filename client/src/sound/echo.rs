@@ -33,8 +33,8 @@ const KEPT: usize = SAMPLE_RATE_HZ as usize;
 /// followed each wobble its linear part took off 0.2 dB.
 const TOLERANCE: f64 = 120.0;
 
-/// Further off than this it is set anew: 100 ms is no wobble but a device that was changed.
-const JUMP: f64 = 4_800.0;
+/// Further off than this it is set anew: 20 ms, from which on a [`Timeline`] too takes a wobble for a gap.
+const JUMP: f64 = 960.0;
 
 /// Further off than this for [`PATIENCE`] blocks it is set anew as well: after a gap, or when the time stamps have found a
 /// better line: to stretch so much away takes longer than the canceller needs to learn. Half of [`LEAD`], beyond which
