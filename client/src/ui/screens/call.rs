@@ -258,14 +258,18 @@ fn troubles(ui: &Ui, view: &View<'_>, share: f32) {
     };
     let sound = [&view.devices.microphone, &view.devices.speaker].map(|device| device.trouble.as_deref());
     let sound = sound.into_iter().flatten().map(|trouble| format!("{}.", capitalised(trouble)));
-    let first = view.state.waiting.len() + usize::from(view.state.notice.is_some());
-    for (index, sentence) in camera.into_iter().chain(sound).enumerate() {
-        let bottom = egui::lerp(20.0..=controls::BOTTOM, share) + 74.0 * (first + index) as f32;
-        super::toast(ui, &format!("trouble {index}"), bottom, |ui| {
-            let color = theme::palette(ui.style()).poor;
-            ui.add(egui::Label::new(RichText::new(&sentence).color(color)).wrap());
-        });
+    let sentences: Vec<String> = camera.into_iter().chain(sound).collect();
+    if sentences.is_empty() {
+        return;
     }
+    let below = view.state.waiting.len() + usize::from(view.state.notice.is_some());
+    let bottom = egui::lerp(20.0..=controls::BOTTOM, share) + 74.0 * below as f32;
+    super::toast(ui, "troubles", bottom, |ui| {
+        let color = theme::palette(ui.style()).poor;
+        for sentence in sentences {
+            ui.add(egui::Label::new(RichText::new(sentence).color(color)).wrap());
+        }
+    });
 }
 
 const fn align(corner: Corner) -> Align2 {
