@@ -157,7 +157,7 @@ mod tests {
     /// A voice-like sound: noise through a resonance, in syllables of 200 ms.
     fn voice(samples: usize) -> Vec<f32> {
         let (mut seed, mut one, mut two) = (1_u32, 0.0_f32, 0.0_f32);
-        let syllable = |n: usize| if n / 9_600 % 2 == 0 { 1.0 } else { 0.05 };
+        let syllable = |n: usize| if (n / 9_600).is_multiple_of(2) { 1.0 } else { 0.05 };
         (0..samples)
             .map(|n| {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
