@@ -14,7 +14,7 @@
 //! - its own picture is an RGBA buffer in memory that the processor fills and that is uploaded at every drawing, new or
 //!   not: 3.7 MB at 720p, where the three planes of a YUV picture are 1.4 MB and the colours cost the processor nothing.
 //!
-//! So the surface is wgpu's own, of the release that egui uses. [`Gpu::acquire`] tries twice, not for ever.
+//! So the surface is wgpu's own, of the release that egui uses. `Gpu::acquire` tries twice, not for ever.
 //!
 //! Order matters: the driver may make [`Gpu::draw`] wait for a free image, so the newest picture is asked for after
 //! that wait, not before it.

@@ -1,7 +1,7 @@
 //! When to draw: pure policy, time is an argument.
 //!
 //! A picture is drawn at once. What the pointer and the widgets want is drawn at once as well, unless the last drawing
-//! is younger than [`SHORTEST`]: a 1,000 Hz mouse would otherwise keep the GPU busy with drawings that no screen shows
+//! is younger than `SHORTEST`: a 1,000 Hz mouse would otherwise keep the GPU busy with drawings that no screen shows
 //! and let a picture wait behind them. An animation or a clock asks for a moment ahead, and the loop sleeps until it.
 
 use std::time::{Duration, Instant};
