@@ -112,7 +112,7 @@ pub fn intelligibility(said: &[i16], heard: &[i16]) -> Option<f64> {
 }
 
 /// As [`intelligibility`], of a voice that is heard up to `most_s` seconds later, through a playout that stretches time:
-/// the mean over pieces of three seconds, each aligned by its [`matches`]. `None` if nothing is found again.
+/// the mean over pieces of three seconds, each aligned by its [`matches()`]. `None` if nothing is found again.
 pub fn understood(said: &[i16], heard: &[i16], most_s: f64) -> Option<f64> {
     let found = matches(said, heard, most_s);
     let length = 3 * RATE_HZ;

@@ -1,7 +1,7 @@
 //! The thread that owns the sound devices: opens what is chosen, follows the default, and opens again what has failed.
 //!
-//! It sleeps until a command or a stream's error comes. While something is open it also looks every [`TICK`] whether
-//! callbacks still come, and every [`LOOK`] whether the default is another device or the chosen one is back: cpal's
+//! It sleeps until a command or a stream's error comes. While something is open it also looks every `TICK` whether
+//! callbacks still come, and every `LOOK` whether the default is another device or the chosen one is back: cpal's
 //! ALSA and PulseAudio hosts tell neither.
 
 use std::{
@@ -61,7 +61,7 @@ const RESTART: Duration = Duration::from_secs(3);
 /// How long after a failure to try again once it has lasted for [`RESTART`].
 const RETRY_LATER: Duration = Duration::from_secs(1);
 
-/// What a device is used for; its number is the index of its [`Line`].
+/// What a device is used for; its number is the index of its `Line`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The person's voice.

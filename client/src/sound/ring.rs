@@ -33,7 +33,7 @@ pub struct Counters {
     pub overrun_samples: AtomicU64,
     /// Samples of silence put in because the stage had given none (playback).
     pub underrun_samples: AtomicU64,
-    /// Over- and underruns of the device or the server: reported, or seen by their [`Shortfall`].
+    /// Over- and underruns of the device or the server: reported, or seen by their `Shortfall`.
     pub device_xruns: AtomicU64,
     /// Other errors that a stream went on after.
     pub errors: AtomicU64,
