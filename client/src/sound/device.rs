@@ -49,8 +49,9 @@ pub enum Error {
     Format(Direction),
     /// The system or its driver refuses.
     #[error(
-        "the {} cannot be used: {source}. Check that no other program holds it, or choose another one",
-        noun(*direction)
+        "the {} cannot be used: {}. Check that no other program holds it, or choose another one",
+        noun(*direction),
+        source.to_string().trim_end_matches('.')
     )]
     System {
         /// Which.

@@ -258,7 +258,9 @@ fn troubles(ui: &Ui, view: &View<'_>, share: f32) {
     };
     let sound = [&view.devices.microphone, &view.devices.speaker].map(|device| device.trouble.as_deref());
     let sound = sound.into_iter().flatten().map(|trouble| format!("{}.", capitalised(trouble)));
-    let sentences: Vec<String> = camera.into_iter().chain(sound).collect();
+    let mut sentences: Vec<String> = camera.into_iter().chain(sound).collect();
+    // No device at all is one trouble of both.
+    sentences.dedup();
     if sentences.is_empty() {
         return;
     }
