@@ -1,4 +1,4 @@
-//! Calls with microphones and speakers of a private PulseAudio server: what is heard, how late, and what of it echoes.
+//! Calls with microphones and speakers of a private PulseAudio server: what is heard, and how late.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use visavis::stats::record::{Fate, FrameRecord, Media, Side};
 use visavis_codec::wav;
 use visavis_tests::{
-    hearing::{RATE_HZ, level_db, matches, median, understood},
+    hearing::{RATE_HZ, matches, median, understood},
     pulse::{Pulse, missing},
     real::{Process, Setup},
 };
@@ -130,91 +130,5 @@ fn voices_are_heard_at_the_other_ends_and_their_delays_are_as_told() -> anyhow::
         ensure!(measured_ms < 250.0, "the voice is late");
         ensure!(wrong_ms.abs() < 20.0, "the delay is told wrongly");
     }
-    Ok(())
-}
-
-/// A call in which Bob's microphone hears his speaker through a room.
-struct Echoing {
-    setup: Setup<2>,
-    pulse: Pulse,
-    calls: Process,
-    answers: Process,
-}
-
-impl Echoing {
-    fn begin() -> anyhow::Result<Self> {
-        let setup = Setup::new(["alice", "bob"])?;
-        let [alice, bob] = &setup.people;
-        // A null sink's clock counts whole microseconds of what it renders: at 44.1 kHz it is 1,700 ppm fast, as no crystal
-        // is. At 50 kHz it is right.
-        let sinks = [("Ear", 48_000), ("Voice", 48_000), ("Far", 50_000), ("Room", 50_000)];
-        let pulse = Pulse::start(&setup.folder.path().join("pulse"), &sinks)?;
-        let mut answers =
-            pulse.start_client(bob, &["answer", "--auto", "--microphone=Monitor of Room", "--speaker=Far"])?;
-        answers.wait_for("waiting for a call")?;
-        let alice_has = ["call", "bob", "--microphone=Monitor of Voice", "--raw-microphone", "--speaker=Ear"];
-        let mut calls = pulse.start_client(alice, &alice_has)?;
-        calls.wait_for("In a call with")?;
-        answers.wait_for("In a call with")?;
-        Ok(Self { setup, pulse, calls, answers })
-    }
-
-    fn place(&self, name: &str) -> PathBuf {
-        self.setup.folder.path().join(name)
-    }
-
-    /// Alice speaks for so many seconds; answers what his microphone heard, and what came back to Alice.
-    fn speak(&self, seconds: u32) -> anyhow::Result<[Vec<i16>; 2]> {
-        let far = speech(self.setup.folder.path(), "en-gb", 100)?;
-        let files = [self.place("microphone.wav"), self.place("returned.wav")];
-        let [microphone, returned] = files.each_ref().map(|path| path.display().to_string());
-        let (room, _) = self.pulse.start_room(&[
-            &format!("--seconds={seconds}"),
-            "--room=Monitor of Far=Room",
-            &format!("--record=Monitor of Room={microphone}"),
-            &format!("--record=Monitor of Ear={returned}"),
-        ])?;
-        let _far = self.pulse.play(&far, "Voice")?;
-        hear_out(room)?;
-        let [microphone, returned] = files.map(wav::read_mono_48k);
-        Ok([microphone?, returned?])
-    }
-
-    fn end(self) -> anyhow::Result<()> {
-        hang_up(self.calls, self.answers)
-    }
-}
-
-/// Where something is heard first, in samples.
-fn beginning(samples: &[i16]) -> anyhow::Result<usize> {
-    let tenth = RATE_HZ / 10;
-    let first = samples.chunks_exact(tenth).position(|tenth| level_db(tenth) > -45.0);
-    Ok(first.context("nothing was heard")? * tenth)
-}
-
-#[test]
-fn what_the_room_echoes_is_taken_out_of_what_goes_back() -> anyhow::Result<()> {
-    if let Some(what) = missing() {
-        println!("SKIPPED: {what} is not installed here");
-        return Ok(());
-    }
-    let call = Echoing::begin()?;
-    let [echo, returned] = call.speak(15)?;
-    call.end()?;
-    let begins = beginning(&echo)?;
-    let part = |samples: &[i16], from: usize, to: usize| {
-        level_db(
-            &samples[(begins + from * RATE_HZ).min(samples.len() - 1)..(begins + to * RATE_HZ).min(samples.len())],
-        )
-    };
-    for (from, to) in [(0, 1), (1, 2), (2, 3), (3, 6), (6, 12)] {
-        let (echo, returned) = (part(&echo, from, to), part(&returned, from, to));
-        println!(
-            "{from}-{to} s: echo {echo:.1} dBFS, returned {returned:.1} dBFS, taken out {:.1} dB",
-            echo - returned
-        );
-    }
-    let taken_out = part(&echo, 3, 12) - part(&returned, 3, 12);
-    ensure!(taken_out >= 25.0, "only {taken_out:.1} dB of the echo are taken out");
     Ok(())
 }
