@@ -81,6 +81,20 @@ impl Somebody {
         self.sees(phase, |shown| shown["call"]["phase"] == phase)
     }
 
+    /// Moves the keyboard's focus on by so many widgets, one after the other: within one drawing it moves only once.
+    ///
+    /// # Errors
+    ///
+    /// If it does not move.
+    pub fn tabs(&mut self, widgets: usize) -> anyhow::Result<()> {
+        for _ in 0..widgets {
+            let before = self.shown["focus"].clone();
+            self.screen.press(&["Tab"])?;
+            self.sees("another widget in focus", |shown| shown["focus"] != before && !shown["focus"].is_null())?;
+        }
+        Ok(())
+    }
+
     /// Types the form of the first screen from the present field on.
     ///
     /// # Errors

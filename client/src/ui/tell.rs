@@ -105,6 +105,7 @@ fn line(view: &View<'_>, local: &Local, open: &Open) -> String {
         "settings": local.settings,
         "stats": local.stats,
         "closing": local.closing,
+        "focus": open.context.memory(egui::Memory::focused).map(|widget| widget.value()),
         "full_screen": view.full_screen,
         "size": [size.width, size.height],
         "drawing_p50_ms": drawing,
