@@ -47,8 +47,8 @@ const ON_ONE_CONNECTION: u64 = 20_000;
 /// Control messages on one connection: more than the relay takes at once.
 const MESSAGES: u64 = 450;
 
-/// Most of the live call's packets that may be lost, as a share: the relay's socket is shared, and on two cores a burst
-/// may find it full.
+/// Most of the live call's packets that one second may lose, as a share: the relay's socket is shared, and on two cores
+/// a burst may find it full.
 const LOSS: f64 = 0.01;
 
 /// Most that the median of the live call's delays may be: a call that nobody disturbs has 20 ms here, people begin to
@@ -261,28 +261,27 @@ async fn a_million_wrong_datagrams_and_messages_leave_a_live_call_alone() -> any
     for (name, side) in [("alice", &mut caller), ("bob", &mut callee)] {
         let mut rates = Vec::new();
         let mut delays = Vec::new();
-        let mut losses = Vec::new();
+        let mut loss: f64 = 0.0;
         while let Some(line) = side.try_line() {
             let live: Live =
                 serde_json::from_str(&line).with_context(|| format!("{name} was told something: {line}"))?;
             rates.push(live.fps);
             delays.push(live.delay_ms);
-            losses.push(live.loss);
+            loss = loss.max(live.loss);
         }
         let mean = rates.iter().sum::<f64>() / rates.len().max(1) as f64;
-        let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
         delays.sort_by(f64::total_cmp);
         let delay = delays.get(delays.len() / 2).copied().context("no figures")?;
         let least = rates.iter().copied().fold(f64::INFINITY, f64::min);
         println!(
-            "{name}: {} figures, {mean:.2} fps, at least {least:.1}, {delay:.1} ms, {:.2} % lost",
+            "{name}: {} figures, {mean:.2} fps, at least {least:.1}, {delay:.1} ms, {:.2} % lost at most",
             rates.len(),
             loss * 100.0
         );
         ensure!(rates.len() as f64 > seconds * 0.8, "{} figures in {seconds:.0} s", rates.len());
         ensure!(mean >= 28.0, "{name} saw {mean:.1} pictures a second");
         ensure!(delay <= DELAY_MS, "{name} saw pictures that were {delay:.0} ms old");
-        ensure!(loss <= LOSS, "{name} lost {:.2} % of the packets", loss * 100.0);
+        ensure!(loss <= LOSS, "{name} lost {:.2} % of the packets of a second", loss * 100.0);
         worst = worst.min(least);
     }
     let after = rss()?;
