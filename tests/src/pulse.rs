@@ -153,8 +153,11 @@ fn run(folder: &Path, sinks: &[(String, u32)]) -> anyhow::Result<Process> {
     Ok(process)
 }
 
+/// Nothing is found of the servers that the machine itself has, nor of their cookie.
 fn within<'a>(folder: &Path, command: &'a mut Command) -> &'a mut Command {
     command
+        .env("HOME", folder)
+        .env_remove("PULSE_COOKIE")
         .env("PULSE_SERVER", format!("unix:{}", folder.join("native").display()))
         .env("PULSE_RUNTIME_PATH", folder)
         .env("XDG_RUNTIME_DIR", folder)

@@ -98,6 +98,8 @@ impl System {
     /// cpal's first host that answers: on Linux that is a sound server before bare devices. On a desktop the server
     /// holds the devices and knows their names.
     pub fn connect(clock: Clock) -> Self {
+        #[cfg(target_os = "linux")]
+        super::cookie::provide();
         let answers = cpal::available_hosts().into_iter().find_map(|id| cpal::host_from_id(id).ok());
         Self { host: answers.unwrap_or_else(cpal::default_host), clock }
     }

@@ -21,6 +21,8 @@
 
 mod check;
 mod convert;
+#[cfg(target_os = "linux")]
+mod cookie;
 pub mod device;
 mod devices;
 pub mod echo;
