@@ -307,7 +307,12 @@ impl State {
             self.notice = Some(Notice::info(format!("{peer} called while you were in a call.")));
             return duties;
         }
-        let Some(known) = self.known(call) else { return duties };
+        // What has crossed another call goes on under the other one's id, and may end before it is connected.
+        let continues =
+            |known: &&mut Call| known.phase == Phase::Connecting && fold_name(&known.peer) == fold_name(peer);
+        let Some(known) = self.call.as_mut().filter(|known| known.id == call || continues(known)) else {
+            return duties;
+        };
         if reason == EndReason::Merged {
             // It goes on under another id, with the media that it has.
             known.phase = Phase::Connecting;
@@ -389,6 +394,20 @@ mod tests {
         assert_eq!(state.handle(ended(ME, EndReason::Merged), at(1)), [Duty::RefreshHistory]);
         assert_eq!(state.handle(connected(THEIRS, false), at(2)), [Duty::WentLive]);
         assert_eq!(state.call.as_ref().map(|call| (call.id, call.is_live())), Some((THEIRS, true)));
+    }
+
+    #[test]
+    fn a_crossed_call_may_end_before_it_is_connected() {
+        let call = Call::new(ME, "Bob".into(), Phase::RingingOut { devices: None });
+        let mut state = State { call: Some(call), ..State::default() };
+        state.handle(incoming(THEIRS, "bob"), at(0));
+        // The half that rang here is given up: this one goes on.
+        state.handle(ended(THEIRS, EndReason::Merged), at(1));
+        assert!(state.in_call());
+        state.handle(ended(ME, EndReason::Merged), at(1));
+        assert!(state.in_call());
+        state.handle(ended(THEIRS, EndReason::PeerLost), at(2));
+        assert!(!state.in_call());
     }
 
     #[test]

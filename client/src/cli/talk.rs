@@ -59,6 +59,8 @@ pub async fn until_over(
     let mut live_figures = rest.collector.live();
     let mut hang_up_at: Option<Instant> = None;
     let mut current = call;
+    // This call goes on as another one, whose id is told when it is connected.
+    let mut merged = false;
     let interrupted = interrupted();
     tokio::pin!(interrupted);
     let mut asked_to_end = false;
@@ -84,7 +86,7 @@ pub async fn until_over(
                     }
                     CallEvent::Connected(connected) => {
                         rest.ring(None);
-                        current = connected.call;
+                        (current, merged) = (connected.call, false);
                         if asked_to_end {
                             // It was asked for under the id of a call that has been merged into this one.
                             client.end(current).await;
@@ -100,13 +102,16 @@ pub async fn until_over(
                     } else {
                         "The other side is heard again."
                     }),
-                    CallEvent::Ended { reason: EndReason::Merged, peer, .. } => {
+                    CallEvent::Ended { call: half, reason: EndReason::Merged, peer, .. } => {
+                        merged |= half == current;
                         say(&sentence::ended(EndReason::Merged, &peer).0);
                     }
-                    CallEvent::Ended { reason, peer, .. } => {
+                    CallEvent::Ended { call: ended, reason, peer, .. } if ended == current || merged => {
                         rest.ring(None);
                         return Ok((reason, peer));
                     }
+                    // Of somebody who was declined meanwhile.
+                    CallEvent::Ended { .. } => {}
                     // Their call and this one become one.
                     CallEvent::Incoming { caller, .. } if fold_name(&caller) == fold_name(peer) => {}
                     CallEvent::Incoming { caller, call: other, .. } => {

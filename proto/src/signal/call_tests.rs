@@ -77,6 +77,21 @@ fn two_who_call_each_other_are_in_one_call_without_being_asked() {
 }
 
 #[test]
+fn the_half_of_a_crossed_call_that_is_given_up_is_not_missed() {
+    let mut calls = Calls::default();
+    calls.call(MINE, "bob", vec![], vec![]).expect("idle");
+    calls.handle(&incoming(THEIRS));
+    calls.handle(&ended(THEIRS, EndReason::Merged, &[]));
+    let told = events(&mut calls);
+    assert!(
+        matches!(told[..], [Event::Ended { call: THEIRS, reason: EndReason::Merged, missed: false, .. }]),
+        "{told:?}"
+    );
+    calls.handle(&connected(MINE));
+    assert_eq!(calls.state(MINE), Some(State::Live));
+}
+
+#[test]
 fn a_call_that_came_in_while_this_one_rang_out_is_told_once_this_one_is_cancelled() {
     let mut calls = Calls::default();
     calls.call(MINE, "bob", vec![], vec![]).expect("idle");

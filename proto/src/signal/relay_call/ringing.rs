@@ -168,8 +168,10 @@ impl Switchboard {
         self.engaged.insert(callee, id);
         self.ring(Party::new(from, person, now), id, callee, opening, now);
         self.output.push_back(merged(device, other, id));
+        // Nothing is missed: the person it rang for talks to its caller.
         for ringing in rung {
-            self.tell_end(ringing, other, EndReason::Cancelled);
+            let reason = if ringing == from { EndReason::Merged } else { EndReason::AnsweredElsewhere };
+            self.tell_end(ringing, other, reason);
         }
     }
 

@@ -409,8 +409,8 @@ fn two_who_ring_each_other_get_the_call_with_the_lower_id() {
         if loser == A1 {
             let rung = |output: &Output| matches!(output, Output::Incoming { to: A1, .. });
             assert!(outputs.iter().position(rung).expect("it rings there") < told);
-            let cancelled = |device| (device, loser_id, EndReason::Cancelled);
-            assert_eq!(ends(&outputs)[1..], [cancelled(B1), cancelled(B2)]);
+            let ended = [(B1, loser_id, EndReason::Merged), (B2, loser_id, EndReason::AnsweredElsewhere)];
+            assert_eq!(ends(&outputs)[1..], ended, "nobody has missed a call");
         }
         assert_eq!(board.calls.keys().copied().collect::<Vec<_>>(), [survivor]);
         board.accept(loser, survivor, Opening::default(), START).expect("what its client does next");
