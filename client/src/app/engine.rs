@@ -324,6 +324,11 @@ impl Engine {
         for duty in duties {
             match duty {
                 Duty::Prepare(call) => self.prepare(call),
+                Duty::GoOnAs(survivor) => {
+                    if let Some(media) = &mut self.media {
+                        media.call = survivor;
+                    }
+                }
                 Duty::WentLive => self.went_live().await,
                 Duty::Release(call) => {
                     if self.media.as_ref().is_some_and(|media| media.call == call) {
@@ -451,13 +456,11 @@ impl Engine {
         }
     }
 
-    /// The other side learns what was switched before it could be told.
+    /// The other side learns what is switched off, and what not.
     async fn went_live(&mut self) {
         let Some(call) = &self.state.call else { return };
-        if let Some(media) = &mut self.media {
-            media.call = call.id;
-        }
-        if let Some(client) = self.client.as_ref().filter(|_| call.muted || call.camera_off) {
+        // Also that nothing is: the call may have been resumed, and what was switched meanwhile was not told.
+        if let Some(client) = &self.client {
             client.set_media_state(call.muted, call.camera_off).await;
         }
     }

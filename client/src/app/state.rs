@@ -181,6 +181,8 @@ impl Notice {
 pub enum Duty {
     /// Get camera and microphone ready for a call that rings in.
     Prepare(CallId),
+    /// The call that crossed another one goes on under that one's id, with the media that it has.
+    GoOnAs(CallId),
     /// Media flows: tell the other side what is switched off.
     WentLive,
     /// Let go of the call's media.
@@ -274,7 +276,12 @@ impl State {
                 Vec::new()
             }
             CallEvent::FramesDropped(_) => Vec::new(),
-            CallEvent::Ended { call, peer, reason, missed } => self.handle_end(call, &peer, reason, missed),
+            CallEvent::Ended { call, goes_on_as: Some(survivor), .. } => {
+                let Some(known) = self.known(call) else { return Vec::new() };
+                (known.id, known.phase) = (survivor, Phase::Connecting);
+                vec![Duty::GoOnAs(survivor)]
+            }
+            CallEvent::Ended { call, peer, reason, missed, .. } => self.handle_end(call, &peer, reason, missed),
         }
     }
 
@@ -307,17 +314,7 @@ impl State {
             self.notice = Some(Notice::info(format!("{peer} called while you were in a call.")));
             return duties;
         }
-        // What has crossed another call goes on under the other one's id, and may end before it is connected.
-        let continues =
-            |known: &&mut Call| known.phase == Phase::Connecting && fold_name(&known.peer) == fold_name(peer);
-        let Some(known) = self.call.as_mut().filter(|known| known.id == call || continues(known)) else {
-            return duties;
-        };
-        if reason == EndReason::Merged {
-            // It goes on under another id, with the media that it has.
-            known.phase = Phase::Connecting;
-            return duties;
-        }
+        let Some(known) = self.known(call) else { return duties };
         known.phase = Phase::Over(sentence::ended(reason, peer).0);
         duties.push(Duty::Release(call));
         // Whoever rang meanwhile is next.
@@ -368,7 +365,13 @@ mod tests {
     }
 
     fn ended(call: CallId, reason: EndReason) -> Event {
-        Event::Call(CallEvent::Ended { call, peer: "bob".into(), reason, missed: reason == EndReason::Cancelled })
+        let missed = reason == EndReason::Cancelled;
+        Event::Call(CallEvent::Ended { call, peer: "bob".into(), reason, missed, goes_on_as: None })
+    }
+
+    fn crossed(call: CallId, survivor: CallId) -> Event {
+        let (reason, goes_on_as) = (EndReason::Merged, Some(survivor));
+        Event::Call(CallEvent::Ended { call, peer: "bob".into(), reason, missed: false, goes_on_as })
     }
 
     #[test]
@@ -391,7 +394,7 @@ mod tests {
         let mut state = State { call: Some(call), ..State::default() };
         assert_eq!(state.handle(incoming(THEIRS, "bob"), at(0)), []);
         assert!(state.waiting.is_empty());
-        assert_eq!(state.handle(ended(ME, EndReason::Merged), at(1)), [Duty::RefreshHistory]);
+        assert_eq!(state.handle(crossed(ME, THEIRS), at(1)), [Duty::GoOnAs(THEIRS)]);
         assert_eq!(state.handle(connected(THEIRS, false), at(2)), [Duty::WentLive]);
         assert_eq!(state.call.as_ref().map(|call| (call.id, call.is_live())), Some((THEIRS, true)));
     }
@@ -402,12 +405,12 @@ mod tests {
         let mut state = State { call: Some(call), ..State::default() };
         state.handle(incoming(THEIRS, "bob"), at(0));
         // The half that rang here is given up: this one goes on.
-        state.handle(ended(THEIRS, EndReason::Merged), at(1));
+        state.handle(ended(THEIRS, EndReason::AnsweredElsewhere), at(1));
         assert!(state.in_call());
-        state.handle(ended(ME, EndReason::Merged), at(1));
+        state.handle(crossed(ME, THEIRS), at(1));
         assert!(state.in_call());
-        state.handle(ended(THEIRS, EndReason::PeerLost), at(2));
-        assert!(!state.in_call());
+        let duties = state.handle(ended(THEIRS, EndReason::PeerLost), at(2));
+        assert!(!state.in_call() && duties.contains(&Duty::Release(THEIRS)));
     }
 
     #[test]

@@ -59,8 +59,6 @@ pub async fn until_over(
     let mut live_figures = rest.collector.live();
     let mut hang_up_at: Option<Instant> = None;
     let mut current = call;
-    // This call goes on as another one, whose id is told when it is connected.
-    let mut merged = false;
     let interrupted = interrupted();
     tokio::pin!(interrupted);
     let mut asked_to_end = false;
@@ -86,7 +84,7 @@ pub async fn until_over(
                     }
                     CallEvent::Connected(connected) => {
                         rest.ring(None);
-                        (current, merged) = (connected.call, false);
+                        current = connected.call;
                         if asked_to_end {
                             // It was asked for under the id of a call that has been merged into this one.
                             client.end(current).await;
@@ -102,11 +100,14 @@ pub async fn until_over(
                     } else {
                         "The other side is heard again."
                     }),
-                    CallEvent::Ended { call: half, reason: EndReason::Merged, peer, .. } => {
-                        merged |= half == current;
+                    CallEvent::Ended { reason: EndReason::Merged, peer, goes_on_as, .. } => {
                         say(&sentence::ended(EndReason::Merged, &peer).0);
+                        current = goes_on_as.unwrap_or(current);
+                        if asked_to_end {
+                            client.end(current).await;
+                        }
                     }
-                    CallEvent::Ended { call: ended, reason, peer, .. } if ended == current || merged => {
+                    CallEvent::Ended { call: ended, reason, peer, .. } if ended == current => {
                         rest.ring(None);
                         return Ok((reason, peer));
                     }

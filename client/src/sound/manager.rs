@@ -349,6 +349,8 @@ impl Keeper {
                 || (look && self.is_another_one_meant(role))
             {
                 self.reopen(role);
+            } else if look && self.is_chosen_back(role) {
+                self.come_back(role);
             }
         }
     }
@@ -378,15 +380,42 @@ impl Keeper {
         });
     }
 
-    /// The default is another device now; or the chosen one has come back, or has gone and the server plays elsewhere.
+    /// The default is another device now, or the chosen one has gone and the server plays elsewhere.
     fn is_another_one_meant(&mut self, role: Role) -> bool {
         let line = &self.lines[role as usize];
         let Some(open) = &line.open else { return false };
         let meant = self.system.chosen_id(role.direction(), &line.choice);
         match (&line.choice, meant) {
             (Choice::Default, meant) => meant.is_some_and(|id| id != open.id),
-            (Choice::Device(_), Some(_)) => line.stands_in,
+            (Choice::Device(_), Some(_)) => false,
             (Choice::Device(_), None) => !line.stands_in,
+        }
+    }
+
+    /// The chosen device, for which another one stands in, is there again.
+    fn is_chosen_back(&self, role: Role) -> bool {
+        let line = &self.lines[role as usize];
+        line.open.is_some() && line.stands_in && self.system.chosen_id(role.direction(), &line.choice).is_some()
+    }
+
+    /// Opens the chosen device beside the one that stands in, and changes over once it is open: a device that is there
+    /// and refuses breaks nothing off.
+    fn come_back(&mut self, role: Role) {
+        let now = self.clock.now();
+        self.line(role).generation += 1;
+        let choice = self.line(role).choice.clone();
+        match self.open(role, &choice) {
+            Ok(open) => {
+                tracing::info!(?role, device = open.name, format = open.format, "the chosen sound device is back");
+                let told = Use { device: Some(open.name.clone()), trouble: None };
+                let line = self.line(role);
+                (line.stands_in, line.alive, line.calm, line.open) = (false, (0, now), (0, now), Some(open));
+                self.tell(role, told);
+            }
+            Err(error) => {
+                tracing::debug!(?role, %error, "the chosen sound device refuses");
+                self.line(role).generation -= 1;
+            }
         }
     }
 

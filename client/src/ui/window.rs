@@ -140,7 +140,7 @@ pub fn run<F: Future<Output = ()>>(
         pilot: options.pilot,
         told: options.tell.then(String::new),
         title: String::new(),
-        wanted: false,
+        wish: Wish::default(),
         zone: jiff::tz::TimeZone::try_system().ok(),
         open: None,
         failure: None,
@@ -167,8 +167,8 @@ struct Shell {
     told: Option<String>,
     /// What the window is called now.
     title: String,
-    /// The devices are wanted outside of calls.
-    wanted: bool,
+    /// For devices outside of calls.
+    wish: Wish,
     /// Where local time comes from, if the system tells.
     zone: Option<jiff::tz::TimeZone>,
     open: Option<Open>,
@@ -216,6 +216,12 @@ impl ApplicationHandler<Wake> for Shell {
             }
             WindowEvent::CloseRequested if self.local.may_close(&self.state) => event_loop.exit(),
             WindowEvent::CloseRequested => open.wants_layout(),
+            // Nobody sees the settings then: their camera and microphone are closed. Media of a call go on.
+            WindowEvent::Occluded(hidden) => {
+                self.wish.hidden = hidden;
+                self.wish.follow(&mut *self.studio, &self.state);
+                open.handle(&event);
+            }
             event => open.handle(&event),
         }
     }
@@ -269,6 +275,8 @@ impl Shell {
             return open.draw(&egui::TexturesDelta::default());
         }
         let now = self.desk.clock.now();
+        // A call's devices are its own from the moment that it is known of.
+        self.wish.follow(&mut *self.studio, &self.state);
         let seen = self.studio.look();
         let view = View {
             state: &self.state,
@@ -296,10 +304,8 @@ impl Shell {
         if let Some(told) = &mut self.told {
             tell::changes(told, &view, local, open);
         }
-        let wanted = wanted && !self.state.in_call();
-        if std::mem::replace(&mut self.wanted, wanted) != wanted {
-            self.studio.want(wanted);
-        }
+        self.wish.shown = wanted;
+        self.wish.follow(&mut *self.studio, &self.state);
         for action in actions {
             self.act(event_loop, action);
         }
@@ -340,6 +346,27 @@ fn put_pictures(ui: &egui::Ui, layout: &screens::Layout) {
     }
     if layout.hide_pointer {
         ui.ctx().set_cursor_icon(egui::CursorIcon::None);
+    }
+}
+
+/// Whether the settings are seen, which show what camera and microphone give.
+#[derive(Debug, Default)]
+struct Wish {
+    /// They were laid out last.
+    shown: bool,
+    /// Nothing of the window is seen.
+    hidden: bool,
+    /// They have devices.
+    granted: bool,
+}
+
+impl Wish {
+    /// Lets them have devices as long as they are seen and no call needs them.
+    fn follow(&mut self, studio: &mut dyn Studio, state: &State) {
+        let wanted = self.shown && !self.hidden && !state.in_call();
+        if std::mem::replace(&mut self.granted, wanted) != wanted {
+            studio.want(wanted);
+        }
     }
 }
 

@@ -113,6 +113,9 @@ pub enum Event {
         reason: EndReason,
         /// It rang in here and nobody answered or declined.
         missed: bool,
+        /// With [`EndReason::Merged`], the call that this one goes on as: both people called each other. It has an end of
+        /// its own.
+        goes_on_as: Option<CallId>,
     },
 }
 
@@ -215,7 +218,7 @@ impl Calls {
             State::RingingIn => EndReason::Declined,
             State::Connecting | State::Live => EndReason::HungUp,
         };
-        self.finish(position, reason);
+        self.finish(position, reason, None);
     }
 
     /// Says something to the device `to` of the other person, or to all of theirs that ring or talk; also while it rings.
@@ -250,7 +253,7 @@ impl Calls {
     /// A request about `call` was refused: there is nothing left to wait for.
     pub fn refused(&mut self, call: CallId) {
         if let Some(position) = self.calls.iter().position(|known| known.id == call) {
-            self.finish(position, EndReason::RelayLost);
+            self.finish(position, EndReason::RelayLost, None);
         }
     }
 
@@ -258,7 +261,7 @@ impl Calls {
     pub fn disconnected(&mut self, now: Timestamp) {
         self.disconnected.get_or_insert(now);
         while let Some(position) = self.calls.iter().position(|call| call.state != State::Live) {
-            self.finish(position, EndReason::RelayLost);
+            self.finish(position, EndReason::RelayLost, None);
         }
     }
 
@@ -274,7 +277,7 @@ impl Calls {
     pub fn handle_timeout(&mut self, now: Timestamp) {
         if self.disconnected.is_some_and(|since| now.since(since) >= GRACE) {
             while !self.calls.is_empty() {
-                self.finish(0, EndReason::RelayLost);
+                self.finish(0, EndReason::RelayLost, None);
             }
         }
     }
@@ -318,16 +321,21 @@ impl Calls {
                 self.events.push_back(Event::RingingOut { call: id, devices: state.ringing_devices });
             }
             EndReason::Merged if self.calls[position].state == State::RingingOut => {
-                // This person wanted to talk to the caller anyway: the surviving call is accepted with the streams
-                // that were offered for this one.
-                let streams = self.calls[position].streams.clone();
-                self.finish(position, EndReason::Merged);
-                if let Ok(survivor) = CallId::try_from(&state.merged_into[..]) {
-                    let accepted = self.accept(survivor, streams, Vec::new());
-                    debug_assert!(accepted.is_ok() || self.state(survivor).is_none());
+                let survivor = CallId::try_from(&state.merged_into[..]).ok();
+                match survivor.filter(|&survivor| self.state(survivor) == Some(State::RingingIn)) {
+                    // This person wanted to talk to the caller anyway: the surviving call is accepted with the streams
+                    // that were offered for this one.
+                    Some(survivor) => {
+                        let streams = self.calls[position].streams.clone();
+                        self.finish(position, EndReason::Merged, Some(survivor));
+                        let accepted = self.accept(survivor, streams, Vec::new());
+                        debug_assert!(accepted.is_ok(), "it rings, and this one has ended: {accepted:?}");
+                    }
+                    // Its caller gave up, and this device heard of that first.
+                    None => self.finish(position, EndReason::Cancelled, None),
                 }
             }
-            reason => self.finish(position, reason),
+            reason => self.finish(position, reason, None),
         }
     }
 
@@ -417,12 +425,12 @@ impl Calls {
         }
     }
 
-    fn finish(&mut self, position: usize, reason: EndReason) {
+    fn finish(&mut self, position: usize, reason: EndReason, goes_on_as: Option<CallId>) {
         let call = self.calls.remove(position);
         let missed = call.state == State::RingingIn
             && !matches!(reason, EndReason::Declined | EndReason::Merged)
             && !matches!(reason, EndReason::AnsweredElsewhere | EndReason::DeclinedElsewhere);
-        self.events.push_back(Event::Ended { call: call.id, peer: call.peer, reason, missed });
+        self.events.push_back(Event::Ended { call: call.id, peer: call.peer, reason, missed, goes_on_as });
         if reason != EndReason::Merged {
             self.announce();
         }

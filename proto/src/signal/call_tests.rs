@@ -81,12 +81,9 @@ fn the_half_of_a_crossed_call_that_is_given_up_is_not_missed() {
     let mut calls = Calls::default();
     calls.call(MINE, "bob", vec![], vec![]).expect("idle");
     calls.handle(&incoming(THEIRS));
-    calls.handle(&ended(THEIRS, EndReason::Merged, &[]));
+    calls.handle(&ended(THEIRS, EndReason::AnsweredElsewhere, &[]));
     let told = events(&mut calls);
-    assert!(
-        matches!(told[..], [Event::Ended { call: THEIRS, reason: EndReason::Merged, missed: false, .. }]),
-        "{told:?}"
-    );
+    assert!(matches!(told[..], [Event::Ended { call: THEIRS, missed: false, goes_on_as: None, .. }]), "{told:?}");
     calls.handle(&connected(MINE));
     assert_eq!(calls.state(MINE), Some(State::Live));
 }

@@ -19,19 +19,21 @@ use crate::{
 
 impl Actor {
     pub(super) fn call(&mut self, call: CallId, callee: String, ports: Ports) {
-        let ended = |reason| Event::Call(CallEvent::Ended { call, peer: callee.clone(), reason, missed: false });
+        let ended = |reason, goes_on_as| {
+            Event::Call(CallEvent::Ended { call, peer: callee.clone(), reason, missed: false, goes_on_as })
+        };
         let wanted = fold_name(&callee);
         let rings_here = self.ringing.iter().find(|(_, caller)| fold_name(caller) == wanted);
         if let Some(theirs) = rings_here.map(|(&theirs, _)| theirs) {
             // Whoever calls somebody who is calling them wants to talk to them: the relay does the same under glare.
-            self.tell(ended(control::EndReason::Merged));
+            self.tell(ended(control::EndReason::Merged, Some(theirs)));
             return self.accept(theirs, ports);
         }
         match self.calls.call(call, &callee, ports.offers.clone(), Vec::new()) {
             Ok(()) => drop(self.waiting.insert(call, (ports, None))),
             Err(error) => {
                 tracing::info!(%error, "not called");
-                self.tell(ended(control::EndReason::AlreadyInCall));
+                self.tell(ended(control::EndReason::AlreadyInCall, None));
             }
         }
     }

@@ -79,6 +79,7 @@ impl Actor {
                 peer: callee,
                 reason: control::EndReason::RelayLost,
                 missed: false,
+                goes_on_as: None,
             })),
             Command::Ask(_, answer) => {
                 // Whoever asked may have stopped waiting.

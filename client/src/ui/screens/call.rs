@@ -57,7 +57,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local,
     waiting(ui, view, share, outcome);
     troubles(ui, view, share);
     if view.state.notice.is_some() {
-        people::notice(ui, view, outcome);
+        people::notice(ui, view, controls::BOTTOM, outcome);
     }
     if let Phase::Live(since) = call.phase {
         // The timer: one layout a second, at the moment that it changes.

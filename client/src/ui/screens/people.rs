@@ -40,7 +40,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, me: (&str, &str), local: &mut L
             Tab::History => history::show(ui, view, outcome),
         }
     });
-    notice(ui, view, outcome);
+    notice(ui, view, NOTICE, outcome);
 }
 
 fn head(ui: &mut Ui, (name, host): (&str, &str), local: &mut Local) {
@@ -129,11 +129,12 @@ fn tabs(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome) 
 }
 
 fn people(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome) {
-    // Taken before the search field does: it would move its cursor.
-    let down = pressed(ui, Modifiers::NONE, Key::ArrowDown);
-    let up = pressed(ui, Modifiers::NONE, Key::ArrowUp);
+    // Taken before the search field does: it would move its cursor. What lies over the list has its keys for itself.
+    let free = !local.keys && !local.closing;
+    let down = free && pressed(ui, Modifiers::NONE, Key::ArrowDown);
+    let up = free && pressed(ui, Modifiers::NONE, Key::ArrowUp);
     let focused = ui.memory(|memory| memory.focused());
-    let enter = focused.is_none_or(|id| id == Id::new(SEARCH)) && pressed(ui, Modifiers::NONE, Key::Enter);
+    let enter = free && focused.is_none_or(|id| id == Id::new(SEARCH)) && pressed(ui, Modifiers::NONE, Key::Enter);
     search(ui, local);
     let list = listed(&view.state.people, &local.search);
     let last = list.len().saturating_sub(1);
@@ -278,10 +279,13 @@ pub(super) fn past(ui: &mut Ui, name: &str, online: bool, about: impl FnOnce(&mu
     entry(ui, name, None, false, online, about).call
 }
 
-/// What happened, until it is read.
-pub(super) fn notice(ui: &Ui, view: &View<'_>, outcome: &mut Outcome) {
+/// Where [`notice`] lies when nothing else is down there, in points.
+pub(super) const NOTICE: f32 = 24.0;
+
+/// What happened, until it is read; `bottom` points above the window's lower edge.
+pub(super) fn notice(ui: &Ui, view: &View<'_>, bottom: f32, outcome: &mut Outcome) {
     let Some(notice) = &view.state.notice else { return };
-    toast(ui, "notice", 24.0, |ui| {
+    toast(ui, "notice", bottom, |ui| {
         ui.horizontal(|ui| {
             let palette = theme::palette(ui.style());
             let color = if notice.tone == Tone::Problem { palette.poor } else { palette.text };

@@ -57,7 +57,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, out
         }
     });
     if view.state.notice.is_some() {
-        people::notice(ui, view, outcome);
+        people::notice(ui, view, people::NOTICE, outcome);
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mu
             ui.add_space(16.0);
         });
     });
-    people::notice(ui, view, outcome);
+    people::notice(ui, view, people::NOTICE, outcome);
 }
 
 fn head(ui: &mut Ui, view: &View<'_>, local: &mut Local) {

@@ -170,8 +170,7 @@ impl Switchboard {
         self.output.push_back(merged(device, other, id));
         // Nothing is missed: the person it rang for talks to its caller.
         for ringing in rung {
-            let reason = if ringing == from { EndReason::Merged } else { EndReason::AnsweredElsewhere };
-            self.tell_end(ringing, other, reason);
+            self.tell_end(ringing, other, EndReason::AnsweredElsewhere);
         }
     }
 
