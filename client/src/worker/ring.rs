@@ -144,8 +144,16 @@ impl Reader {
         // Bounded, since the other process is not trusted to leave the states alone.
         for _ in 0..16 {
             let states = std::array::from_fn::<_, SLOTS, _>(|slot| self.slots.state(slot).load(Ordering::Acquire));
-            let slot =
-                (0..SLOTS).filter(|slot| sequence_of(states[*slot]).is_some()).max_by_key(|slot| states[*slot])?;
+            let is_ready = |slot: &usize| sequence_of(states[*slot]).is_some();
+            let slot = (0..SLOTS).filter(is_ready).max_by_key(|slot| states[*slot])?;
+            // The states are not seen at one moment: a content may have become ready behind the look that found the one
+            // after it, which was taken. It comes too late.
+            if sequence_of(states[slot]).is_some_and(|sequence| sequence <= self.last) {
+                for late in (0..SLOTS).filter(is_ready) {
+                    self.slots.claim(late, states[late], FREE);
+                }
+                continue;
+            }
             if !self.slots.claim(slot, states[slot], READING) {
                 continue;
             }
@@ -237,6 +245,18 @@ mod tests {
         let (mut reader, mut writer) = pair();
         assert!(!writer.write(|_| None));
         assert!(reader.take().is_none());
+    }
+
+    #[test]
+    fn a_content_that_became_ready_behind_the_look_is_too_late() {
+        let (mut reader, mut writer) = pair();
+        (1..=2).for_each(|number| put(&mut writer, number));
+        drop(reader.take());
+        // As if the first had become ready after its slot was looked at, and before that of the second.
+        writer.slots.state(0).store(ready(1), Ordering::Release);
+        assert!(reader.take().is_none());
+        put(&mut writer, 3);
+        assert_eq!(reader.take().map(|taken| taken.notes), Some([3; 8]));
     }
 
     #[test]
