@@ -174,13 +174,19 @@ impl Queries {
         }
     }
 
-    /// The newest calls, at most `limit`, before `before_ms` (Unix milliseconds; 0 for now).
+    /// The newest calls, at most `limit`, before `before_ms` (Unix milliseconds; 0 for now). With `unseen`, those that
+    /// were missed still count as not looked at.
     ///
     /// # Errors
     ///
     /// Any [`ControlError`].
-    pub async fn history(&self, before_ms: u64, limit: u32) -> Result<Vec<control::PastCall>, ControlError> {
-        match self.ask(client::Body::HistoryQuery(control::HistoryQuery { before_ms, limit })).await? {
+    pub async fn history(
+        &self,
+        before_ms: u64,
+        limit: u32,
+        unseen: bool,
+    ) -> Result<Vec<control::PastCall>, ControlError> {
+        match self.ask(client::Body::HistoryQuery(control::HistoryQuery { before_ms, limit, unseen })).await? {
             relay::Body::History(history) => Ok(history.calls),
             _ => Err(unexpected()),
         }

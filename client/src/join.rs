@@ -151,11 +151,8 @@ async fn settle(folder: &Path, joining: Joining) -> anyhow::Result<Option<Profil
     }
 }
 
-/// The key of a profile that its relay no longer knows, so that the device can join again where it was.
+/// The key of a profile that its relay no longer knows, so that the device can join again, there or elsewhere.
 async fn shut_out(folder: &Path, profile: Profile, request: &Request) -> anyhow::Result<Arc<Key>> {
-    if !is_meant(&profile, request) {
-        return Err(taken(folder, profile));
-    }
     let (link, device) = (profile.link.clone(), Arc::clone(&profile.device));
     match session::connect(&Dial { network: Network::System, link, device, presence: Presence::Visiting }).await {
         Ok(session) => {
@@ -163,7 +160,10 @@ async fn shut_out(folder: &Path, profile: Profile, request: &Request) -> anyhow:
             Err(taken(folder, profile))
         }
         Err(session::Error::NotEnrolled(_)) => Ok(profile.device),
-        Err(error) => Err(error.into()),
+        // The relay was set up anew, and its operator gave a new link to it.
+        Err(session::Error::WrongPin(_)) if profile.link.host == request.link.host => Ok(profile.device),
+        Err(error) if is_meant(&profile, request) => Err(error.into()),
+        Err(_) => Err(taken(folder, profile)),
     }
 }
 

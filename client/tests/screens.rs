@@ -8,12 +8,12 @@ use egui_kittest::{
     Harness,
     kittest::{By, NodeT, Queryable},
 };
-use sample::{CALL, OTHER, Stage, live, member, second, with_call};
+use sample::{Stage, live, member, second, with_call};
 use visavis::{
     app::{
         Command, Join,
         settings::{Corner, Settings, Theme},
-        state::{Access, Connection, Notice, Phase, Ringing, State},
+        state::{Access, Connection, Notice, Phase, State},
     },
     stats::collector::Live,
     ui::{
@@ -294,17 +294,6 @@ fn the_self_view_is_dragged_to_another_corner() {
     }
     window.drop_at(to);
     assert_eq!(kept(&done(&mut window)).window.self_view_corner, Corner::BottomLeft);
-}
-
-#[test]
-fn whoever_rings_meanwhile_can_be_declined() {
-    let mut stage = Stage::new(live());
-    stage.state.waiting.push(Ringing { call: OTHER, caller: "Hedy Lamarr".into() });
-    let mut window = window(stage);
-    let actions = click(&mut window, "Decline Hedy Lamarr");
-    assert!(
-        matches!(actions.as_slice(), [Action::Do(Command::DeclineWaiting(call))] if *call == OTHER && *call != CALL)
-    );
 }
 
 #[test]

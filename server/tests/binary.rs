@@ -153,7 +153,7 @@ async fn a_live_call_of_a_relay_that_was_killed_is_in_the_history_of_the_next_on
 
     let (child, again) = serve(folder.path(), 1);
     let mut ann = Client::enrolled((Ipv4Addr::LOCALHOST, again[0].port).into(), &device(1)).await;
-    let query = client::Body::HistoryQuery(HistoryQuery { before_ms: 0, limit: 10 });
+    let query = client::Body::HistoryQuery(HistoryQuery { before_ms: 0, limit: 10, unseen: false });
     let Body::History(history) = ann.ask(query).await else { panic!("history") };
     let [past] = &history.calls[..] else { panic!("one call: {history:?}") };
     assert_eq!((past.call.as_slice(), past.peer.as_str(), past.outgoing), (&CALL[..], "Bo", true));

@@ -159,7 +159,8 @@ async fn missed_calls_are_counted_until_the_history_was_asked_for() {
         (two, count) = missed().await;
     }
     assert_eq!(count, 1);
-    let Body::History(history) = two.ask(client::Body::HistoryQuery(HistoryQuery { before_ms: 0, limit: 10 })).await
+    let Body::History(history) =
+        two.ask(client::Body::HistoryQuery(HistoryQuery { before_ms: 0, limit: 10, unseen: false })).await
     else {
         panic!("history");
     };

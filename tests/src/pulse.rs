@@ -18,6 +18,14 @@ pub fn missing() -> Option<&'static str> {
     ["pulseaudio", "pactl", "paplay", "espeak-ng"].into_iter().find(|program| !on_path(program))
 }
 
+/// What ALSA needs to lead to a server and this machine lacks, by name.
+pub fn missing_for_alsa() -> Option<&'static str> {
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut plugins = folders.map(|folder| folder.path().join("alsa-lib/libasound_module_pcm_pulse.so"));
+    let there = plugins.any(|plugin| plugin.is_file());
+    missing().or((!there).then_some("libasound2-plugins"))
+}
+
 /// A running server. Ended when dropped.
 #[derive(Debug)]
 pub struct Pulse {
@@ -54,6 +62,34 @@ impl Pulse {
         let mut command = Command::new(binary("visavis")?);
         command.args(arguments).args(SMALL).arg("--profile").arg(person.profile());
         Process::start(&person.name, self.serve(&mut command))
+    }
+
+    /// Starts a call's end for somebody whose client finds no sound server and uses ALSA: its default devices are this
+    /// server's sink `speaker` and what the sink `microphone` plays.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start_client_of_alsa(
+        &self,
+        person: &Person,
+        [microphone, speaker]: [&str; 2],
+        arguments: &[&str],
+    ) -> anyhow::Result<Process> {
+        let home = self.folder.join(format!("home-of-{}", person.name));
+        std::fs::create_dir_all(&home)?;
+        let server = format!("unix:{}", self.folder.join("native").display());
+        let device = |name: &str| format!("{{ type pulse server \"{server}\" device \"{name}\" }}");
+        let configuration = format!(
+            "pcm.!default {{ type asym playback.pcm {} capture.pcm {} }}\n",
+            device(speaker),
+            device(&format!("{microphone}.monitor"))
+        );
+        std::fs::write(home.join(".asoundrc"), configuration)?;
+        let mut command = Command::new(binary("visavis")?);
+        command.args(arguments).args(SMALL).arg("--profile").arg(person.profile());
+        command.env_remove("PULSE_SERVER").env("HOME", &home).env("XDG_RUNTIME_DIR", &home).env("LC_ALL", "C");
+        Process::start(&person.name, &mut command)
     }
 
     /// Starts what listens and echoes; answers when its recordings begin as well, in Unix nanoseconds.
@@ -116,6 +152,15 @@ impl Pulse {
         self.ask(&command).map(drop)
     }
 
+    /// Stops the server, which then answers nobody and hangs up on nobody, or lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// If it has gone.
+    pub fn hang(&self, hangs: bool) -> anyhow::Result<()> {
+        self.process.signal(if hangs { "STOP" } else { "CONT" })
+    }
+
     /// Ends the server as a crash would, and starts it again.
     ///
     /// # Errors
@@ -126,6 +171,29 @@ impl Pulse {
         self.process.finish_within(PATIENCE)?;
         self.process = run(&self.folder, &self.sinks)?;
         Ok(())
+    }
+
+    /// Adds a sink whose sound is in another one's with the reverberation that a wav file holds. The server itself does
+    /// it, so that the way between both is as constant as in a room. Its loudness is the server's choice.
+    ///
+    /// # Errors
+    ///
+    /// If the server refuses.
+    pub fn resound(&self, sink: &str, into: &str, reverberation: &Path) -> anyhow::Result<()> {
+        let rates = self.sinks.iter().find(|(name, _)| name == into);
+        let (_, rate_hz) = rates.with_context(|| format!("no {into}"))?;
+        let arguments = [
+            "load-module".to_owned(),
+            "module-virtual-surround-sink".to_owned(),
+            format!("sink_name={sink}"),
+            format!("sink_master={into}"),
+            format!("hrir={}", reverberation.display()),
+            format!("rate={rate_hz}"),
+            "channels=1".to_owned(),
+            "channel_map=mono".to_owned(),
+            format!("sink_properties=device.description={sink}"),
+        ];
+        self.ask(&arguments.each_ref().map(String::as_str)).map(drop)
     }
 
     fn ask(&self, arguments: &[&str]) -> anyhow::Result<String> {

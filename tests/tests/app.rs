@@ -58,6 +58,8 @@ impl Somebody {
         let app = App::start(Options {
             folder: folder.to_owned(),
             settings: Settings::load(folder)?,
+            link: None,
+            notice: None,
             clock: Clock::system(),
             maker: Box::new(Scenes),
             wake: Arc::new(|| ()),
@@ -187,6 +189,25 @@ async fn a_relay_that_is_away_at_the_start_is_told_and_looked_for() -> anyhow::R
     let relay = Relay::start_at::<&str>(&address, &folder.path().join("relay"), &[])?;
     ann.does(Command::Retry);
     ann.sees("is online", |state| state.connection == Connection::Online).await?;
+    tokio::task::spawn_blocking(move || ann.app.stop()).await?;
+    relay.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_refused_can_join_again() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let relay = Relay::start(&folder.path().join("relay"))?;
+    let link: Link = relay.link.parse()?;
+    let address = format!("127.0.0.1:{}", link.port);
+    let mut ann = Somebody::sits_down(&folder.path().join("ann"))?;
+    ann.joins(&relay.link, "ann").await?;
+    relay.stop()?;
+    // Set up anew: it has another key, and knows nobody.
+    let relay = Relay::start_at::<&str>(&address, &folder.path().join("another"), &[])?;
+    ann.sees("she is refused", |state| matches!(state.connection, Connection::Refused(_))).await?;
+    ann.does(Command::JoinAgain);
+    ann.sees("the first screen", |state| state.access == Access::Welcome).await?;
+    ann.joins(&relay.link, "ann").await?;
     tokio::task::spawn_blocking(move || ann.app.stop()).await?;
     relay.stop()
 }

@@ -179,7 +179,9 @@ fn whoever_is_in_a_call_is_busy_for_others() -> anyhow::Result<()> {
         Setup::new(["alice", "bob", "carol"])?;
     let (mut caller, mut callee) = live_call(&alice, &bob)?;
     ends(calls(&carol, "bob")?, NOT_TAKEN, "bob is in another call: try again later.")?;
+    callee.wait_for("carol called while you were in a call.")?;
     ends(calls(&carol, "alice")?, NOT_TAKEN, "alice is in another call: try again later.")?;
+    caller.wait_for("carol called while you were in a call.")?;
     sees_pictures(&mut caller)?;
     sees_pictures(&mut callee)?;
     callee.signal("INT")?;

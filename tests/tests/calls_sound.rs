@@ -1,4 +1,4 @@
-//! Calls with microphones and speakers of a private PulseAudio server: what is heard, and how late.
+//! Calls with microphones and speakers of a private PulseAudio server: what is heard, how late, and what of it echoes.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,11 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use visavis::stats::record::{Fate, FrameRecord, Media, Side};
 use visavis_codec::wav;
 use visavis_tests::{
-    hearing::{RATE_HZ, matches, median, understood},
-    pulse::{Pulse, missing},
+    hearing::{RATE_HZ, level_db, matches, median, understood},
+    pulse::{Pulse, missing, missing_for_alsa},
     real::{Process, Setup},
 };
 
@@ -67,6 +68,10 @@ fn told_at(told: &[(u64, f64)], captured_ns: u64) -> Option<f64> {
 /// What is left out at the beginning, in seconds: devices open, and the playout learns.
 const SETTLING_S: usize = 3;
 
+/// Where two people speak and hear, with rates of all kinds.
+const PLACES: [(&str, u32); 4] =
+    [("AliceMouth", 48_000), ("AliceEar", 44_100), ("BobMouth", 16_000), ("BobEar", 48_000)];
+
 #[test]
 fn voices_are_heard_at_the_other_ends_and_their_delays_are_as_told() -> anyhow::Result<()> {
     if let Some(what) = missing() {
@@ -74,17 +79,39 @@ fn voices_are_heard_at_the_other_ends_and_their_delays_are_as_told() -> anyhow::
         return Ok(());
     }
     let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
-    let place = |name: &str| folder.path().join(name);
-    let text = |name: &str| place(name).display().to_string();
-    let sinks = [("AliceMouth", 48_000), ("AliceEar", 44_100), ("BobMouth", 16_000), ("BobEar", 48_000)];
-    let pulse = Pulse::start(&place("pulse"), &sinks)?;
-    let [alices, bobs] = ["en-gb", "en-us"].map(|voice| speech(folder.path(), voice, 100));
-    let (alices, bobs) = (alices?, bobs?);
+    let text = |name: &str| folder.path().join(name).display().to_string();
+    let pulse = Pulse::start(&folder.path().join("pulse"), &PLACES)?;
     let bob_has = ["answer", "--auto", "--microphone=Monitor of BobMouth", "--speaker=BobEar"];
     let mut answers = pulse.start_client(&bob, &[&bob_has[..], &["--stats", &text("bob.jsonl")]].concat())?;
     answers.wait_for("waiting for a call")?;
     let alice_has = ["call", "bob", "--microphone=Monitor of AliceMouth", "--raw-microphone", "--speaker=AliceEar"];
-    let mut calls = pulse.start_client(&alice, &[&alice_has[..], &["--stats", &text("alice.jsonl")]].concat())?;
+    let calls = pulse.start_client(&alice, &[&alice_has[..], &["--stats", &text("alice.jsonl")]].concat())?;
+    converse(folder.path(), &pulse, calls, answers)
+}
+
+#[test]
+fn voices_are_heard_through_alsa_where_there_is_no_sound_server() -> anyhow::Result<()> {
+    if let Some(what) = missing_for_alsa() {
+        println!("SKIPPED: {what} is not installed here");
+        return Ok(());
+    }
+    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
+    let text = |name: &str| folder.path().join(name).display().to_string();
+    let pulse = Pulse::start(&folder.path().join("pulse"), &PLACES)?;
+    let bob_has = ["answer", "--auto", "--microphone", "--speaker", "--stats", &text("bob.jsonl")];
+    let mut answers = pulse.start_client_of_alsa(&bob, ["BobMouth", "BobEar"], &bob_has)?;
+    answers.wait_for("waiting for a call")?;
+    let alice_has = ["call", "bob", "--microphone", "--raw-microphone", "--speaker", "--stats", &text("alice.jsonl")];
+    let calls = pulse.start_client_of_alsa(&alice, ["AliceMouth", "AliceEar"], &alice_has)?;
+    converse(folder.path(), &pulse, calls, answers)
+}
+
+/// Both speak, one after the other. What is heard is held against what was said, and against what the clients tell.
+fn converse(folder: &Path, pulse: &Pulse, mut calls: Process, mut answers: Process) -> anyhow::Result<()> {
+    let place = |name: &str| folder.join(name);
+    let text = |name: &str| place(name).display().to_string();
+    let [alices, bobs] = ["en-gb", "en-us"].map(|voice| speech(folder, voice, 100));
+    let (alices, bobs) = (alices?, bobs?);
     answers.wait_for("In a call with")?;
     calls.wait_for("In a call with")?;
     let mut began_at = Vec::new();
@@ -130,5 +157,121 @@ fn voices_are_heard_at_the_other_ends_and_their_delays_are_as_told() -> anyhow::
         ensure!(measured_ms < 250.0, "the voice is late");
         ensure!(wrong_ms.abs() < 20.0, "the delay is told wrongly");
     }
+    Ok(())
+}
+
+/// Samples per second of the room. The server reverberates 512 samples at a time, which is to be less than the 10 ms that
+/// a client keeps ahead.
+const ROOM_HZ: u32 = 64_000;
+
+/// The direct way of an echo, in samples: 2.7 m.
+const WAY: usize = 512;
+
+/// Reflections come for so long after, in samples: 150 ms, by when they are 36 dB weaker.
+const REFLECTIONS: usize = 9_600;
+
+/// What a room of 250 ms of reverberation makes of a click.
+fn write_reverberation(path: &Path) -> anyhow::Result<()> {
+    let mut random = StdRng::seed_from_u64(1);
+    let mut click = vec![0.0; WAY + REFLECTIONS];
+    click[WAY] = 0.25;
+    for _ in 0..300 {
+        let later = random.gen_range(128..REFLECTIONS);
+        click[WAY + later] += random.gen_range(-0.03..0.03) * 10_f32.powf(-3.0 * later as f32 / 16_000.0);
+    }
+    let mut writer = wav::Writer::create(path)?;
+    writer.write(&click.iter().map(|sample| (sample * 32_767.0) as i16).collect::<Vec<_>>())?;
+    writer.finish()?;
+    // The writer's files have 48 kHz, and the server cannot convert what it reverberates with: the header says the rate.
+    let mut file = std::fs::read(path)?;
+    file[24..28].copy_from_slice(&ROOM_HZ.to_le_bytes());
+    file[28..32].copy_from_slice(&(2 * ROOM_HZ).to_le_bytes());
+    Ok(std::fs::write(path, file)?)
+}
+
+/// A call in which Bob's microphone hears his speaker through a room.
+struct Echoing {
+    setup: Setup<2>,
+    pulse: Pulse,
+    calls: Process,
+    answers: Process,
+}
+
+impl Echoing {
+    fn begin() -> anyhow::Result<Self> {
+        let setup = Setup::new(["alice", "bob"])?;
+        let [alice, bob] = &setup.people;
+        let folder = setup.folder.path();
+        // The server reverberates 512 samples at a time, which is to be less than the 10 ms that a client keeps ahead.
+        let pulse = Pulse::start(&folder.join("pulse"), &[("Ear", 48_000), ("Voice", 48_000), ("Room", ROOM_HZ)])?;
+        let reverberation = folder.join("room.wav");
+        write_reverberation(&reverberation)?;
+        pulse.resound("Far", "Room", &reverberation)?;
+        let mut answers =
+            pulse.start_client(bob, &["answer", "--auto", "--microphone=Monitor of Room", "--speaker=Far"])?;
+        answers.wait_for("waiting for a call")?;
+        let alice_has = ["call", "bob", "--microphone=Monitor of Voice", "--raw-microphone", "--speaker=Ear"];
+        let mut calls = pulse.start_client(alice, &alice_has)?;
+        calls.wait_for("In a call with")?;
+        answers.wait_for("In a call with")?;
+        Ok(Self { setup, pulse, calls, answers })
+    }
+
+    fn place(&self, name: &str) -> PathBuf {
+        self.setup.folder.path().join(name)
+    }
+
+    /// Alice speaks for so many seconds; answers what Bob's microphone heard, and what came back to her.
+    fn speak(&self, seconds: u32) -> anyhow::Result<[Vec<i16>; 2]> {
+        let far = speech(self.setup.folder.path(), "en-gb", 100)?;
+        let files = [self.place("microphone.wav"), self.place("returned.wav")];
+        let [microphone, returned] = files.each_ref().map(|path| path.display().to_string());
+        let (room, _) = self.pulse.start_room(&[
+            &format!("--seconds={seconds}"),
+            &format!("--record=Monitor of Room={microphone}"),
+            &format!("--record=Monitor of Ear={returned}"),
+        ])?;
+        let _far = self.pulse.play(&far, "Voice")?;
+        hear_out(room)?;
+        let [microphone, returned] = files.map(wav::read_mono_48k);
+        Ok([microphone?, returned?])
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        hang_up(self.calls, self.answers)
+    }
+}
+
+/// Where something is heard first, in samples.
+fn beginning(samples: &[i16]) -> anyhow::Result<usize> {
+    let tenth = RATE_HZ / 10;
+    let first = samples.chunks_exact(tenth).position(|tenth| level_db(tenth) > -45.0);
+    Ok(first.context("nothing was heard")? * tenth)
+}
+
+#[test]
+fn what_the_room_echoes_is_taken_out_of_what_goes_back() -> anyhow::Result<()> {
+    if let Some(what) = missing() {
+        println!("SKIPPED: {what} is not installed here");
+        return Ok(());
+    }
+    let call = Echoing::begin()?;
+    let [echo, returned] = call.speak(15)?;
+    call.end()?;
+    let begins = beginning(&echo)?;
+    let part = |samples: &[i16], from: usize, to: usize| {
+        level_db(
+            &samples[(begins + from * RATE_HZ).min(samples.len() - 1)..(begins + to * RATE_HZ).min(samples.len())],
+        )
+    };
+    for (from, to) in [(0, 1), (1, 2), (2, 3), (3, 6), (6, 12)] {
+        let (echo, returned) = (part(&echo, from, to), part(&returned, from, to));
+        println!(
+            "{from}-{to} s: echo {echo:.1} dBFS, returned {returned:.1} dBFS, taken out {:.1} dB",
+            echo - returned
+        );
+    }
+    let taken_out = part(&echo, 3, 12) - part(&returned, 3, 12);
+    ensure!(taken_out >= 25.0, "only {taken_out:.1} dB of the echo are taken out");
     Ok(())
 }

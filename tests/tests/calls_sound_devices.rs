@@ -10,7 +10,7 @@ use visavis_codec::wav;
 use visavis_tests::{
     hearing::{RATE_HZ, level_db},
     pulse::{Pulse, missing},
-    real::{PATIENCE, Process, Setup, now},
+    real::{PATIENCE, Process, Setup, binary, now},
 };
 
 /// No break is longer.
@@ -193,4 +193,34 @@ fn a_call_without_any_device_says_so_and_goes_on() -> anyhow::Result<()> {
     let one = "Sound: no sound device was found: connect a headset or a speaker, and it is used at once.";
     ensure!(sentences == [one], "{sentences:#?}");
     ends_well(answers)
+}
+
+#[test]
+fn a_server_that_hangs_is_told_of_and_holds_up_nobody() -> anyhow::Result<()> {
+    if let Some(what) = missing() {
+        println!("SKIPPED: {what} is not installed here");
+        return Ok(());
+    }
+    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
+    let pulse = Pulse::start(&folder.path().join("pulse"), &[("Far", 48_000)])?;
+    let mut answers = pulse.start_client(&bob, &["answer", "--auto", "--microphone", "--speaker"])?;
+    answers.wait_for("waiting for a call")?;
+    let mut calls = pulse.start_client(&alice, &["call", "bob"])?;
+    answers.wait_for("The speaker is Far")?;
+    calls.wait_for("In a call with")?;
+    pulse.hang(true)?;
+    answers.wait_for("Sound: the sound system does not answer")?;
+    pulse.hang(false)?;
+    answers.wait_for("The speaker is Far")?;
+    pulse.hang(true)?;
+    answers.wait_for("Sound: the sound system does not answer")?;
+    // The call goes on, and ends as every call does.
+    hang_up(calls, answers)?;
+
+    let mut command = std::process::Command::new(binary("visavis")?);
+    let audio = Process::start("visavis audio", pulse.serve(command.arg("audio")))?;
+    let (status, lines) = audio.finish()?;
+    let told = lines.iter().any(|line| line.contains("the sound system does not answer"));
+    ensure!(!status.success() && told, "{status}: {lines:?}");
+    Ok(())
 }

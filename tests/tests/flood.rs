@@ -220,7 +220,7 @@ impl Flooder {
             8 => client::Body::End(control::End { call }),
             9 => client::Body::Resume(control::Resume { call }),
             10 => client::Body::CallData(control::CallData { call, device: Vec::new(), payload }),
-            _ => client::Body::HistoryQuery(control::HistoryQuery { before_ms: 1, limit: u32::MAX }),
+            _ => client::Body::HistoryQuery(control::HistoryQuery { before_ms: 1, limit: u32::MAX, unseen: false }),
         }
     }
 }

@@ -12,7 +12,7 @@ use sample::{Stage, live, member, second, with_call};
 use visavis::{
     app::{
         settings,
-        state::{Access, Connection, Notice, Phase, Ringing, State},
+        state::{Access, Connection, Notice, Phase, State},
     },
     ui::{
         local::{Local, Tab},
@@ -153,10 +153,10 @@ const SCENES: [Scene; 25] = [
         },
     ),
     (
-        "call-muted-waiting",
+        "call-muted-missed",
         || {
             let mut stage = Stage::new(live());
-            stage.state.waiting.push(Ringing { call: sample::OTHER, caller: "Hedy Lamarr".into() });
+            stage.state.notice = Some(Notice::info("Hedy Lamarr called while you were in a call."));
             if let Some(call) = &mut stage.state.call {
                 (call.muted, call.camera_off, call.peer_muted) = (true, true, true);
                 call.live = Some(visavis::stats::collector::Live { loss: 0.08, ..second(3) });

@@ -33,9 +33,6 @@ const MINUTE_MS: u64 = 60_000;
 /// The call of every sample.
 pub const CALL: CallId = CallId([1; 16]);
 
-/// Somebody who calls meanwhile.
-pub const OTHER: CallId = CallId([2; 16]);
-
 /// A window without a window: what it shows, and what the person did.
 pub struct Stage {
     pub state: State,
@@ -171,7 +168,11 @@ pub fn member() -> State {
         }
     };
     State {
-        access: Access::Member { name: "Ada Lovelace".into(), host: "calls.example.org".into() },
+        access: Access::Member {
+            name: "Ada Lovelace".into(),
+            host: "calls.example.org".into(),
+            link: "visavis://calls.example.org:4433".into(),
+        },
         connection: Connection::Online,
         people: people.into_iter().map(|person| (fold_name(&person.name), person)).collect::<BTreeMap<_, _>>(),
         history: vec![

@@ -1,16 +1,14 @@
 //! The engine: commands and news in, [`State`] out; owns the client and the call's stages. A thread of its own.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 use visavis_proto::{
     ids::CallId,
-    wire::control::{PastCall, People},
+    wire::{
+        control::{PastCall, People},
+        link::Link,
+    },
 };
 use zeroize::Zeroizing;
 
@@ -58,8 +56,6 @@ pub enum Command {
     },
     /// Decline, cancel or hang up the call that is shown.
     End,
-    /// Decline one that rings meanwhile.
-    DeclineWaiting(CallId),
     /// Microphone off or on.
     Mute(bool),
     /// Camera off or on.
@@ -72,6 +68,8 @@ pub enum Command {
     Dismiss,
     /// Another attempt to reach the relay, now.
     Retry,
+    /// Join again on a device that the relay does not let in any more.
+    JoinAgain,
 }
 
 /// What it takes to get in.
@@ -93,6 +91,10 @@ pub struct Options {
     pub folder: PathBuf,
     /// What was chosen before.
     pub settings: Settings,
+    /// The invite link that was opened, which is of use where there is no profile.
+    pub link: Option<String>,
+    /// Something to be said at the beginning.
+    pub notice: Option<Notice>,
     /// Time.
     pub clock: Clock,
     /// Makes calls' media.
@@ -117,7 +119,7 @@ impl App {
     /// If the system gives no thread.
     pub fn start(options: Options) -> io::Result<Self> {
         let (commands, queue) = mpsc::channel(COMMANDS);
-        let (first, profile) = begin(&options.folder);
+        let (first, profile) = begin(&options);
         let (publish, state) = watch::channel(Arc::new(first.clone()));
         let thread = Stage::spawn("visavis-app", Urgency::Usual, move || {
             Engine::new(options, first, publish).run(profile, queue)
@@ -336,7 +338,7 @@ impl Engine {
                     }
                 }
                 Duty::RefreshHistory => {
-                    self.refresh(|queries| async move { Answer::History(queries.history(0, HISTORY).await) })
+                    self.refresh(|queries| async move { Answer::History(queries.history(0, HISTORY, true).await) })
                 }
                 Duty::RefreshPeople => {
                     self.refresh(|queries| async move { Answer::People(queries.people().await) });
@@ -364,12 +366,6 @@ impl Engine {
                     client.end(call.id).await;
                 }
             }
-            Command::DeclineWaiting(call) => {
-                self.state.waiting.retain(|ringing| ringing.call != call);
-                if let Some(client) = &self.client {
-                    client.end(call).await;
-                }
-            }
             Command::Mute(muted) => self.switch(|call| call.muted = muted).await,
             Command::CameraOff(off) => self.switch(|call| call.camera_off = off).await,
             Command::Settings(settings) => {
@@ -382,12 +378,21 @@ impl Engine {
                 }
                 self.options.settings = *settings;
             }
-            Command::SeenMissed => self.state.missed = 0,
+            Command::SeenMissed => {
+                self.state.missed = 0;
+                self.refresh(|queries| async move { Answer::History(queries.history(0, HISTORY, false).await) });
+            }
             Command::Dismiss => {
                 self.state.notice = None;
                 self.state.call.take_if(|call| !call.going());
             }
             Command::Retry => self.retry(),
+            Command::JoinAgain => {
+                if matches!(self.state.connection, Connection::Refused(_)) {
+                    // Whoever was at that relay is not to be seen at another.
+                    self.state = State::default();
+                }
+            }
         }
         self.update_ring();
     }
@@ -512,16 +517,41 @@ impl Engine {
 }
 
 /// The state to begin with: whoever has a profile goes straight in.
-fn begin(folder: &Path) -> (State, Option<Profile>) {
-    match Profile::load(folder) {
-        Ok(profile) => (State { access: member(&profile), ..State::default() }, Some(profile)),
-        Err(profile::Error::Missing(_)) => (State::default(), None),
+fn begin(options: &Options) -> (State, Option<Profile>) {
+    let notice = options.notice.clone();
+    match Profile::load(&options.folder) {
+        Ok(profile) => {
+            let notice = notice.or_else(|| options.link.as_deref().and_then(|link| opened(link, &profile)));
+            (State { access: member(&profile), notice, ..State::default() }, Some(profile))
+        }
+        Err(profile::Error::Missing(_)) => (State { notice, ..State::default() }, None),
         Err(error) => (State { notice: Some(Notice::problem(error.to_string())), ..State::default() }, None),
     }
 }
 
+/// What becomes of a link that somebody opens who is at a relay already.
+fn opened(link: &str, profile: &Profile) -> Option<Notice> {
+    let link: Link = link.parse().ok()?;
+    let Profile { name, link: Link { host, .. }, .. } = profile;
+    Some(if link.without_token() == profile.link {
+        Notice::info(format!("You have joined {host} already, as {name}."))
+    } else {
+        Notice::problem(
+            format!(
+                "You are at {host} already, as {name}: to be at {} as well, start visavis with the link and --profile FOLDER, \
+             a folder for that",
+                link.host
+            ) + ".",
+        )
+    })
+}
+
 fn member(profile: &Profile) -> Access {
-    Access::Member { name: profile.name.clone(), host: profile.link.host.clone() }
+    Access::Member {
+        name: profile.name.clone(),
+        host: profile.link.host.clone(),
+        link: profile.link.without_token().to_string(),
+    }
 }
 
 /// The client's next news; never without a client.

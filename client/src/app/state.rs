@@ -26,8 +26,6 @@ pub struct State {
     pub missed: u64,
     /// The call, while it rings, lives, or has just ended.
     pub call: Option<Call>,
-    /// Others who ring meanwhile, oldest first.
-    pub waiting: Vec<Ringing>,
     /// One sentence for the person, until it is dismissed or replaced.
     pub notice: Option<Notice>,
 }
@@ -46,6 +44,8 @@ pub enum Access {
         name: String,
         /// The relay's host.
         host: String,
+        /// The relay's link, without an invite.
+        link: String,
     },
 }
 
@@ -79,15 +79,6 @@ pub struct Notice {
     pub text: String,
     /// How it should look.
     pub tone: Tone,
-}
-
-/// Somebody rings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ringing {
-    /// Which call.
-    pub call: CallId,
-    /// Who.
-    pub caller: String,
 }
 
 /// A call as the person sees it.
@@ -219,7 +210,8 @@ impl State {
                 self.connection = Connection::Lost(reason);
                 Vec::new()
             }
-            Event::Reconnected => {
+            Event::Reconnected { missed } => {
+                self.missed = u64::from(missed);
                 self.connection = Connection::Online;
                 vec![Duty::RefreshPeople, Duty::RefreshHistory]
             }
@@ -248,7 +240,7 @@ impl State {
                 }
                 Vec::new()
             }
-            CallEvent::Incoming { call, caller, .. } => self.handle_incoming(Ringing { call, caller }),
+            CallEvent::Incoming { call, caller, .. } => self.handle_incoming(call, caller),
             CallEvent::Connected(connected) => {
                 let known = self
                     .call
@@ -260,7 +252,6 @@ impl State {
                 if !known.is_live() {
                     known.phase = Phase::Live(now);
                 }
-                self.waiting.retain(|ringing| ringing.call != connected.call);
                 vec![Duty::WentLive]
             }
             CallEvent::PeerSilent { call, silent } => {
@@ -285,23 +276,14 @@ impl State {
         }
     }
 
-    fn handle_incoming(&mut self, ringing: Ringing) -> Vec<Duty> {
-        match &self.call {
-            Some(call) if call.going() => {
-                // The call that this person makes to somebody who calls them at once becomes one with theirs.
-                let crossed = fold_name(&call.peer) == fold_name(&ringing.caller);
-                if !crossed {
-                    self.waiting.push(ringing);
-                }
-                Vec::new()
-            }
-            _ => self.ring(ringing),
+    fn handle_incoming(&mut self, call: CallId, caller: String) -> Vec<Duty> {
+        // In a call, either this person calls the caller at this moment, which becomes one call, or the relay has told
+        // the caller that they are busy, and says so next.
+        if self.in_call() {
+            return Vec::new();
         }
-    }
-
-    fn ring(&mut self, ringing: Ringing) -> Vec<Duty> {
-        self.call = Some(Call::new(ringing.call, ringing.caller, Phase::RingingIn));
-        vec![Duty::Prepare(ringing.call)]
+        self.call = Some(Call::new(call, caller, Phase::RingingIn));
+        vec![Duty::Prepare(call)]
     }
 
     fn handle_end(&mut self, call: CallId, peer: &str, reason: EndReason, missed: bool) -> Vec<Duty> {
@@ -309,18 +291,11 @@ impl State {
             self.missed += 1;
         }
         let mut duties = vec![Duty::RefreshHistory];
-        if let Some(position) = self.waiting.iter().position(|ringing| ringing.call == call) {
-            self.waiting.remove(position);
+        if let Some(known) = self.known(call) {
+            known.phase = Phase::Over(sentence::ended(reason, peer).0);
+            duties.push(Duty::Release(call));
+        } else if missed {
             self.notice = Some(Notice::info(format!("{peer} called while you were in a call.")));
-            return duties;
-        }
-        let Some(known) = self.known(call) else { return duties };
-        known.phase = Phase::Over(sentence::ended(reason, peer).0);
-        duties.push(Duty::Release(call));
-        // Whoever rang meanwhile is next.
-        if !self.waiting.is_empty() {
-            let next = self.waiting.remove(0);
-            duties.extend(self.ring(next));
         }
         duties
     }
@@ -393,7 +368,6 @@ mod tests {
         let call = Call::new(ME, "Bob".into(), Phase::RingingOut { devices: None });
         let mut state = State { call: Some(call), ..State::default() };
         assert_eq!(state.handle(incoming(THEIRS, "bob"), at(0)), []);
-        assert!(state.waiting.is_empty());
         assert_eq!(state.handle(crossed(ME, THEIRS), at(1)), [Duty::GoOnAs(THEIRS)]);
         assert_eq!(state.handle(connected(THEIRS, false), at(2)), [Duty::WentLive]);
         assert_eq!(state.call.as_ref().map(|call| (call.id, call.is_live())), Some((THEIRS, true)));
@@ -414,19 +388,17 @@ mod tests {
     }
 
     #[test]
-    fn whoever_rings_during_a_call_is_next_or_was_missed() {
+    fn whoever_calls_during_a_call_was_missed() {
         let mut state = State::default();
-        state.handle(incoming(ME, "bob"), at(0));
+        state.handle(incoming(ME, "alice"), at(0));
         state.handle(connected(ME, false), at(1));
-        assert_eq!(state.handle(incoming(THEIRS, "carol"), at(2)), []);
-        assert_eq!(state.waiting.len(), 1);
-        let mut gave_up = state.clone();
-        gave_up.handle(ended(THEIRS, EndReason::Cancelled), at(3));
-        assert_eq!((gave_up.waiting.len(), gave_up.missed), (0, 1));
-        assert!(gave_up.notice.is_some() && gave_up.in_call());
-        let duties = state.handle(ended(ME, EndReason::HungUp), at(3));
-        assert_eq!(duties, [Duty::RefreshHistory, Duty::Release(ME), Duty::Prepare(THEIRS)]);
-        assert_eq!(state.call.as_ref().map(|call| call.peer.as_str()), Some("carol"));
+        assert_eq!(state.handle(incoming(THEIRS, "bob"), at(2)), []);
+        assert_eq!(state.handle(ended(THEIRS, EndReason::Cancelled), at(2)), [Duty::RefreshHistory]);
+        assert_eq!((state.missed, state.in_call()), (1, true));
+        assert_eq!(state.notice, Some(Notice::info("bob called while you were in a call.")));
+        // What was missed while there was no connection is known as it comes back.
+        state.handle(Event::Reconnected { missed: 3 }, at(4));
+        assert_eq!(state.missed, 3);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct HistoryArguments {
 pub async fn history(folder: &Path, arguments: HistoryArguments) -> anyhow::Result<Outcome> {
     let clock = Clock::system();
     let (client, _events) = visit(folder, clock).await?;
-    let mut calls = client.queries().history(0, arguments.limit).await?;
+    let mut calls = client.queries().history(0, arguments.limit, false).await?;
     calls.retain(|call| !arguments.missed || call.missed());
     if calls.is_empty() {
         println!("No calls yet.");

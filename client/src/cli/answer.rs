@@ -106,7 +106,7 @@ async fn answer_one(
         }
         Answer::Ended(outcome) => return Ok(Some((outcome, go_on))),
     }
-    let result = talk::until_over(client, events, call, &caller, &arguments.media, &mut prepared.rest).await;
+    let result = talk::until_over(client, events, call, &arguments.media, &mut prepared.rest).await;
     prepared.stages.finish();
     let outcome = talk::conclude(&arguments.media, prepared.rest, result)?;
     Ok(Some((outcome, go_on)))
@@ -121,7 +121,7 @@ async fn wait_for_call(events: &mut Events) -> anyhow::Result<Option<(CallId, St
                 Some(Event::Call(CallEvent::Incoming { call, caller, .. })) => return Ok(Some((call, caller))),
                 Some(Event::Refused(reason)) => anyhow::bail!(reason),
                 Some(Event::Disconnected(_)) => println!("The connection was lost: reconnecting ..."),
-                Some(Event::Reconnected) => println!("Connected again."),
+                Some(Event::Reconnected { .. }) => println!("Connected again."),
                 Some(_) => {}
                 None => anyhow::bail!("the connection to the relay ended"),
             },

@@ -42,6 +42,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let mut status = devices.status();
     status.changed().await.context("the sound devices cannot be listed")?;
     let status = status.borrow().clone();
+    if let Some(trouble) = &status.of(Role::Speaker).trouble {
+        anyhow::bail!("{trouble}");
+    }
     let list = |title: &str, listed: &[Device], default: Option<&String>| {
         println!("{title}");
         for device in listed {

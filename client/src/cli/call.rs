@@ -31,8 +31,7 @@ pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome>
     println!("Calling {} ...", arguments.name);
     prepared.rest.wake();
     let call = client.call(&arguments.name, prepared.ports).await;
-    let result =
-        talk::until_over(&client, &mut events, call, &arguments.name, &arguments.media, &mut prepared.rest).await;
+    let result = talk::until_over(&client, &mut events, call, &arguments.media, &mut prepared.rest).await;
     client.stop().await;
     prepared.stages.finish();
     talk::conclude(&arguments.media, prepared.rest, result)

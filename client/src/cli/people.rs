@@ -63,7 +63,7 @@ async fn watch(client: &Client, events: &mut Events, clock: Clock) -> anyhow::Re
                     change.gone.iter().for_each(|name| println!("{name:<24} gone"));
                 }
                 Some(Event::Disconnected(_)) => println!("(no connection to the relay: trying again)"),
-                Some(Event::Reconnected) => {
+                Some(Event::Reconnected { .. }) => {
                     println!("(connected again)");
                     let mut people = client.queries().people().await?.people;
                     people.sort_by(|one, other| one.name.cmp(&other.name));

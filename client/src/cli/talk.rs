@@ -3,11 +3,7 @@
 use std::{io::IsTerminal, time::Duration};
 
 use tokio::time::Instant;
-use visavis_proto::{
-    ids::CallId,
-    signal::call::Event as CallEvent,
-    wire::control::{EndReason, fold_name},
-};
+use visavis_proto::{ids::CallId, signal::call::Event as CallEvent, wire::control::EndReason};
 
 use super::{
     Outcome,
@@ -47,12 +43,11 @@ pub async fn interrupted() {
     }
 }
 
-/// Follows a call with `peer` until it has ended, hanging up when the person or the clock says so.
+/// Follows a call until it has ended, hanging up when the person or the clock says so.
 pub async fn until_over(
     client: &Client,
     events: &mut Events,
     call: CallId,
-    peer: &str,
     arguments: &media::Arguments,
     rest: &mut Rest,
 ) -> anyhow::Result<(EndReason, String)> {
@@ -75,7 +70,7 @@ pub async fn until_over(
                 Some(Event::Silent(true)) => say("The relay cannot be heard: waiting for the network ..."),
                 Some(Event::Silent(false)) => say("The relay is heard again."),
                 Some(Event::Disconnected(_)) => say("The connection was lost: reconnecting ..."),
-                Some(Event::Reconnected) => say("Connected again."),
+                Some(Event::Reconnected { .. }) => say("Connected again."),
                 Some(Event::People(_)) => {}
                 Some(Event::Call(event)) => match event {
                     CallEvent::RingingOut { devices, .. } => {
@@ -111,14 +106,11 @@ pub async fn until_over(
                         rest.ring(None);
                         return Ok((reason, peer));
                     }
-                    // Of somebody who was declined meanwhile.
-                    CallEvent::Ended { .. } => {}
-                    // Their call and this one become one.
-                    CallEvent::Incoming { caller, .. } if fold_name(&caller) == fold_name(peer) => {}
-                    CallEvent::Incoming { caller, call: other, .. } => {
-                        say(&format!("{caller} calls too: declined, since you are in a call."));
-                        client.end(other).await;
+                    CallEvent::Ended { peer, missed: true, .. } => {
+                        say(&format!("{peer} called while you were in a call."));
                     }
+                    // Whoever calls meanwhile has been told that one is busy, or their call and this one become one.
+                    CallEvent::Ended { .. } | CallEvent::Incoming { .. } => {}
                     CallEvent::Peer { .. } | CallEvent::FramesDropped(_) => {}
                 },
             },

@@ -95,7 +95,10 @@ pub enum Event {
     /// The connection was lost; calls wait.
     Disconnected(String),
     /// There is a connection again.
-    Reconnected,
+    Reconnected {
+        /// Calls that were missed and not looked at.
+        missed: u32,
+    },
     /// The relay no longer lets this device in: there will be no reconnection.
     Refused(String),
 }

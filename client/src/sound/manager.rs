@@ -7,8 +7,9 @@
 use std::{
     io,
     sync::{
+        Arc, Mutex, PoisonError,
         atomic::Ordering::Relaxed,
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::JoinHandle,
     time::Duration,
@@ -20,11 +21,9 @@ use visavis_proto::time::Timestamp;
 use super::{
     device::{Choice, Direction, Error, Open, PERIOD_US, System, noun},
     ring::{CaptureReader, PlaybackWriter},
+    vigil::Vigil,
 };
 use crate::{app::devices::Device, chan::latest, clock::Clock, thread::Urgency};
-
-/// Commands and error reports that wait. A report that does not fit is not needed: the watchdog sees the stall.
-const COMMANDS: usize = 32;
 
 /// How often callbacks are looked for.
 const TICK: Duration = Duration::from_millis(50);
@@ -61,6 +60,12 @@ const RESTART: Duration = Duration::from_secs(3);
 /// How long after a failure to try again once it has lasted for [`RESTART`].
 const RETRY_LATER: Duration = Duration::from_secs(1);
 
+/// A sound system that has not answered for so long hangs: opening a device takes a tenth of it at most.
+const HANGS: Duration = Duration::from_secs(2);
+
+/// How long the devices are waited for at the end. One that hangs closes when its server does, or as the program ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// What a device is used for; its number is the index of its `Line`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -96,6 +101,8 @@ pub struct Status {
     pub default_speaker: Option<String>,
     /// By [`Role`]: its device.
     in_use: [Use; 3],
+    /// What holds for every role while the sound system does not answer.
+    hangs: Option<Use>,
 }
 
 /// What is known of a role's device.
@@ -110,7 +117,16 @@ pub struct Use {
 impl Status {
     /// What is known of a role's device.
     pub const fn of(&self, role: Role) -> &Use {
-        &self.in_use[role as usize]
+        match &self.hangs {
+            Some(hangs) => hangs,
+            None => &self.in_use[role as usize],
+        }
+    }
+
+    fn set_hangs(&mut self, hangs: bool) {
+        let trouble = "the sound system does not answer, so nothing is heard: it is used again as soon as it answers, or \
+                       else restart it";
+        self.hangs = hangs.then(|| Use { device: None, trouble: Some(trouble.to_owned()) });
     }
 }
 
@@ -142,12 +158,16 @@ enum Command {
     Stop,
 }
 
-/// The running manager. Dropping it closes the devices and ends its thread.
+/// The running manager. It never holds up who asks it for something, whatever its thread waits for. Dropping it closes
+/// the devices and ends its thread.
 #[derive(Debug)]
 pub struct Manager {
-    commands: SyncSender<Command>,
+    /// A person's clicks, and a report for each stream that fails: so few that no bound is needed.
+    commands: Sender<Command>,
     status: watch::Receiver<Status>,
     thread: Option<JoinHandle<()>>,
+    /// Closed when the thread ends. Locked by nobody: it makes the manager one that threads can share.
+    ended: Mutex<Receiver<()>>,
 }
 
 impl Manager {
@@ -155,20 +175,31 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// If the system gives no thread.
+    /// If the system gives no threads.
     pub fn start(clock: Clock) -> io::Result<Self> {
-        let (commands, received) = mpsc::sync_channel(COMMANDS);
+        let (commands, received) = mpsc::channel();
+        let (alive, ended) = mpsc::channel();
         let (status, watched) = watch::channel(Status::default());
+        let status = Arc::new(status);
+        let told = status.clone();
+        let vigil = Vigil::keep(HANGS, move |hangs| {
+            tracing::warn!(hangs, "the sound system's answer");
+            told.send_modify(|status| status.set_hangs(hangs));
+        })?;
         let reports = commands.clone();
         let thread = std::thread::Builder::new().name("visavis-devices".to_owned()).spawn(move || {
             // Before anything is opened: the threads that call back inherit it.
             Urgency::Prompt.apply();
+            let _alive: Sender<()> = alive;
+            let work = vigil.begin();
             let system = System::connect(clock);
+            drop(work);
             let lines = Role::ALL.map(|_| Line::default());
-            let keeper = Keeper { system, clock, status, lines, reports, asleep: false, looked: Timestamp::ZERO };
+            let keeper =
+                Keeper { system, clock, status, vigil, lines, reports, asleep: false, looked: Timestamp::ZERO };
             keeper.run(&received);
         })?;
-        Ok(Self { commands, status: watched, thread: Some(thread) })
+        Ok(Self { commands, status: watched, thread: Some(thread), ended: Mutex::new(ended) })
     }
 
     /// Uses this device for a role, at once if it is in use.
@@ -205,6 +236,10 @@ impl Manager {
 impl Drop for Manager {
     fn drop(&mut self) {
         self.command(Command::Stop);
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Timeout) {
+            return tracing::warn!("the sound system does not answer: its devices are left to it");
+        }
         if let Some(thread) = self.thread.take()
             && let Err(panic) = thread.join()
         {
@@ -216,9 +251,10 @@ impl Drop for Manager {
 struct Keeper {
     system: System,
     clock: Clock,
-    status: watch::Sender<Status>,
+    status: Arc<watch::Sender<Status>>,
+    vigil: Vigil,
     lines: [Line; 3],
-    reports: SyncSender<Command>,
+    reports: Sender<Command>,
     asleep: bool,
     looked: Timestamp,
 }
@@ -259,6 +295,16 @@ impl Default for Line {
 }
 
 impl Line {
+    /// Uses a device that was opened, perhaps in the place of the chosen one; answers what people are told of it.
+    fn take(&mut self, role: Role, open: Open, stands_in: bool, now: Timestamp) -> Use {
+        tracing::info!(?role, device = open.name, format = open.format, stands_in, "a sound device is open");
+        let (device, noun) = (open.name.clone(), noun(role.direction()));
+        (self.stands_in, self.alive, self.calm, self.open) = (stands_in, (0, now), (0, now), Some(open));
+        let trouble = stands_in
+            .then(|| format!("the chosen {noun} cannot be used: {device} stands in until it is there again"));
+        Use { device: Some(device), trouble }
+    }
+
     /// Nobody has called for long.
     fn is_stalled(&mut self, now: Timestamp) -> bool {
         let Some(open) = &self.open else { return false };
@@ -357,6 +403,7 @@ impl Keeper {
 
     /// Sees what there is now.
     fn look(&mut self) {
+        let _work = self.vigil.begin();
         self.looked = self.clock.now();
         if self.system.is_second_choice() {
             let better = System::connect(self.clock);
@@ -371,9 +418,10 @@ impl Keeper {
             speakers: self.system.list(Direction::Output),
             default_microphone: self.system.default_id(Direction::Input),
             default_speaker: self.system.default_id(Direction::Output),
-            in_use: self.status.borrow().in_use.clone(),
+            ..Status::default()
         };
         self.status.send_if_modified(|status| {
+            let found = Status { in_use: status.in_use.clone(), hangs: status.hangs.clone(), ..found };
             let changed = *status != found;
             *status = found;
             changed
@@ -401,15 +449,13 @@ impl Keeper {
     /// Opens the chosen device beside the one that stands in, and changes over once it is open: a device that is there
     /// and refuses breaks nothing off.
     fn come_back(&mut self, role: Role) {
+        let _work = self.vigil.begin();
         let now = self.clock.now();
         self.line(role).generation += 1;
         let choice = self.line(role).choice.clone();
         match self.open(role, &choice) {
             Ok(open) => {
-                tracing::info!(?role, device = open.name, format = open.format, "the chosen sound device is back");
-                let told = Use { device: Some(open.name.clone()), trouble: None };
-                let line = self.line(role);
-                (line.stands_in, line.alive, line.calm, line.open) = (false, (0, now), (0, now), Some(open));
+                let told = self.line(role).take(role, open, false, now);
                 self.tell(role, told);
             }
             Err(error) => {
@@ -421,6 +467,7 @@ impl Keeper {
 
     /// Closes a role's device and opens what is meant now, if it is wanted.
     fn reopen(&mut self, role: Role) {
+        let _work = self.vigil.begin();
         let (now, asleep) = (self.clock.now(), self.asleep);
         let line = self.line(role);
         // A device may allow only one stream: the old one is closed first.
@@ -432,23 +479,13 @@ impl Keeper {
             return self.tell(role, Use::default());
         }
         let choice = line.choice.clone();
-        let opened = self.open(role, &choice).map(|open| (open, None)).or_else(|error| match choice {
+        let opened = self.open(role, &choice).map(|open| (open, false)).or_else(|error| match choice {
             Choice::Default => Err(error),
             // Any device is better than none while the chosen one is away.
-            Choice::Device(_) => self.open(role, &Choice::Default).map(|open| (open, Some(()))).map_err(|_| error),
+            Choice::Device(_) => self.open(role, &Choice::Default).map(|open| (open, true)).map_err(|_| error),
         });
         let told = match opened {
-            Ok((open, stands_in)) => {
-                tracing::info!(?role, device = open.name, format = open.format, "a sound device is open");
-                let (device, noun) = (open.name.clone(), noun(role.direction()));
-                let line = self.line(role);
-                (line.stands_in, line.alive, line.calm, line.open) =
-                    (stands_in.is_some(), (0, now), (0, now), Some(open));
-                let trouble = stands_in.map(|()| {
-                    format!("the chosen {noun} cannot be used: {device} stands in until it is there again")
-                });
-                Use { device: Some(device), trouble }
-            }
+            Ok((open, stands_in)) => self.line(role).take(role, open, stands_in, now),
             Err(error) => {
                 let line = self.line(role);
                 let lasts = now.since(*line.failed_since.get_or_insert(now));
@@ -485,7 +522,7 @@ impl Keeper {
         let on_error = move |error: cpal::Error| {
             // Once: cpal's ALSA host repeats an error until the stream is dropped.
             if !told {
-                told = reports.try_send(Command::Broken(role, generation, error.to_string())).is_ok();
+                told = reports.send(Command::Broken(role, generation, error.to_string())).is_ok();
             }
         };
         match outlet {

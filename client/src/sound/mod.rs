@@ -17,7 +17,7 @@
 //! | [`ring`] capture | 250 ms | the newest samples are dropped and counted; a stage that was late skips to the newest |
 //! | [`ring`] playback | 250 ms | the writer asks for room first, so never |
 //! | [`echo`] reference | 32 blocks | the newest is dropped: that block's echo is not cancelled |
-//! | [`manager`] commands | 32 | an error report is dropped; the watchdog sees the stall a moment later |
+//! | [`manager`] commands | none | a person's clicks, and one report a stream: they do not pile up |
 
 mod check;
 mod convert;
@@ -36,6 +36,7 @@ mod shortfall;
 pub mod speaker;
 pub mod timeline;
 mod tone;
+mod vigil;
 
 use visavis_codec::opus;
 

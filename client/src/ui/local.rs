@@ -109,6 +109,11 @@ impl Form {
         None
     }
 
+    /// Whoever was at a relay logs in there again.
+    pub fn begin_again(&mut self, name: &str, link: &str) {
+        *self = Self { link: link.to_owned(), name: name.to_owned(), existing: true, ..Self::default() };
+    }
+
     /// What goes to the engine.
     pub fn join(&self) -> Command {
         Command::Join(Join {
@@ -167,6 +172,11 @@ impl Local {
         !self.closing
     }
 
+    /// A dialog lies over the screen and has the keys for itself.
+    pub(super) const fn is_covered(&self) -> bool {
+        self.closing || self.keys
+    }
+
     /// Follows the state: what is no longer needed is forgotten, figures are kept.
     pub(super) fn follow(&mut self, state: &State, now_s: f64) {
         self.trend.observe(state);
@@ -175,6 +185,7 @@ impl Local {
             self.form = Form::default();
         }
         self.closing &= state.in_call();
+        self.dragged = self.dragged.filter(|_| state.in_call());
         let ringing = state.call.as_ref().filter(|call| call.phase == Phase::RingingIn).map(|call| call.id);
         if self.rings.map(|(call, _)| call) != ringing {
             self.rings = ringing.map(|call| (call, now_s));
@@ -230,7 +241,7 @@ mod tests {
         *local.form.password = "secret".into();
         local.follow(&State::default(), 0.0);
         assert!(!local.form.password.is_empty(), "a refused one can be mended");
-        let access = Access::Member { name: "ada".into(), host: "here".into() };
+        let access = Access::Member { name: "ada".into(), host: "here".into(), link: String::new() };
         local.follow(&State { access, ..State::default() }, 0.0);
         assert!(local.form.password.is_empty());
     }

@@ -27,8 +27,8 @@ use crate::{
     app::{
         self, App, Command,
         media::Maker,
-        settings::{self, Settings},
-        state::{Phase, State},
+        settings::Settings,
+        state::{Notice, Phase, State},
     },
     clock::Clock,
     thread::{Stage, Urgency},
@@ -83,9 +83,6 @@ pub enum Error {
     /// The graphics fail.
     #[error(transparent)]
     Gpu(#[from] gpu::Error),
-    /// The settings cannot be read.
-    #[error(transparent)]
-    Settings(#[from] settings::Error),
     /// The system gives no threads.
     #[error("the system gives no more threads: {0}. Close other programs")]
     Thread(#[from] io::Error),
@@ -111,7 +108,12 @@ pub fn run<F: Future<Output = ()>>(
     equip: impl FnOnce(&Settings, &Desk) -> io::Result<Equipment>,
     ended: impl FnOnce() -> F + Send + 'static,
 ) -> Result<(), Error> {
-    let settings = Settings::load(&options.folder)?;
+    let mut notice = None;
+    let settings = Settings::load(&options.folder).unwrap_or_else(|error| {
+        notice =
+            Some(Notice::problem(format!("{error}. Meanwhile the defaults hold, and a change replaces the file.")));
+        Settings::default()
+    });
     let event_loop = EventLoop::<Wake>::with_user_event().build().map_err(Error::Display)?;
     let proxy = event_loop.create_proxy();
     let waker = Waker::new(proxy.clone());
@@ -126,6 +128,8 @@ pub fn run<F: Future<Output = ()>>(
     let app = App::start(app::Options {
         folder: options.folder,
         settings: settings.clone(),
+        link: options.link.clone(),
+        notice,
         clock: desk.clock,
         maker,
         wake: Arc::new(move || waker.state()),

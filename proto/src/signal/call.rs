@@ -221,6 +221,13 @@ impl Calls {
         self.finish(position, reason, None);
     }
 
+    /// The relay does not let this device in any more: every call has ended for this reason.
+    pub fn give_up(&mut self, reason: EndReason) {
+        while !self.calls.is_empty() {
+            self.finish(0, reason, None);
+        }
+    }
+
     /// Says something to the device `to` of the other person, or to all of theirs that ring or talk; also while it rings.
     pub fn say(&mut self, call: CallId, to: Option<DeviceKey>, message: &PeerMessage) {
         if self.state(call).is_some() {

@@ -220,7 +220,9 @@ impl Requests {
         let store = &self.shared.store;
         self.shared.noted().await;
         let calls = store.history(person, query.before_ms, limit).await.map_err(internal)?;
-        store.history_seen(person, self.shared.clock.now().as_millis()).await.map_err(internal)?;
+        if !query.unseen {
+            store.history_seen(person, self.shared.clock.now().as_millis()).await.map_err(internal)?;
+        }
         Ok(Some(Body::History(History { calls: calls.into_iter().map(past_call).collect() })))
     }
 

@@ -87,6 +87,12 @@ const PACKAGES: &[Package] = &[
         why: "plugs and unplugs them, and speaks into them",
     },
     Package {
+        name: "libasound2-plugins",
+        programs: &[],
+        purpose: Purpose::Checks,
+        why: "leads from ALSA to them, for the tests of systems without a sound server",
+    },
+    Package {
         name: "xvfb",
         programs: &["Xvfb"],
         purpose: Purpose::Checks,

@@ -53,12 +53,13 @@ impl Actor {
                     self.clocks.reset();
                     self.last_heard = self.clock.now();
                     self.calls.reconnected();
-                    self.tell(Event::Reconnected);
+                    self.tell(Event::Reconnected { missed: session.welcome.missed_calls });
                     return Some(session);
                 }
-                Err(error) if is_final(&error) => {
+                Err(error) if error.is_final() => {
+                    self.calls.give_up(control::EndReason::Revoked);
+                    self.drain_calls();
                     self.tell(Event::Refused(error.to_string()));
-                    self.end_everything();
                     return None;
                 }
                 Err(error) => tracing::debug!(%error, attempt, "the relay cannot be reached yet"),
@@ -87,15 +88,6 @@ impl Actor {
             }
             Command::Accept { .. } | Command::MediaState(_) | Command::Rebind | Command::Stop => {}
         }
-    }
-}
-
-/// Whether trying again is of no use until a person has done something.
-fn is_final(error: &session::Error) -> bool {
-    match error {
-        session::Error::NotEnrolled(_) | session::Error::WrongPin(_) => true,
-        session::Error::Control(error) => error.code() == Some(control::ErrorCode::Disabled),
-        _ => false,
     }
 }
 

@@ -19,8 +19,7 @@ use crate::{
     ui::{
         icons::{self, Icon},
         local::Local,
-        theme,
-        widgets::{self, Kind},
+        theme, widgets,
     },
 };
 
@@ -54,7 +53,6 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local,
     }
     controls::top(ui, view, call, share);
     controls::bottom(ui, view, call, local, share, outcome);
-    waiting(ui, view, share, outcome);
     troubles(ui, view, share);
     if view.state.notice.is_some() {
         people::notice(ui, view, controls::BOTTOM, outcome);
@@ -67,7 +65,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local,
 }
 
 fn keys(ui: &Ui, view: &View<'_>, call: &Call, local: &mut Local, outcome: &mut Outcome) {
-    if local.closing || local.keys || ui.ctx().egui_wants_keyboard_input() {
+    if local.is_covered() || ui.ctx().egui_wants_keyboard_input() {
         return;
     }
     let key = |key| pressed(ui, Modifiers::NONE, key);
@@ -108,7 +106,7 @@ fn awake(ui: &Ui, view: &View<'_>, local: &mut Local) -> bool {
     if used || local.active_s == 0.0 {
         local.active_s = now;
     }
-    if view.remote != Picture::Here || ui.ctx().any_popup_open() || local.closing || local.keys {
+    if view.remote != Picture::Here || ui.ctx().any_popup_open() || local.is_covered() {
         return true;
     }
     let left = IDLE_S - (now - local.active_s);
@@ -232,24 +230,6 @@ pub(super) fn placeholder(ui: &Ui, rect: Rect, sentence: &str) {
     ui.painter().with_clip_rect(rect.shrink(4.0)).galley(at, text, palette.weak);
 }
 
-/// Others who ring meanwhile.
-fn waiting(ui: &Ui, view: &View<'_>, share: f32, outcome: &mut Outcome) {
-    for (index, ringing) in view.state.waiting.iter().enumerate() {
-        let bottom = egui::lerp(20.0..=controls::BOTTOM, share) + 74.0 * index as f32;
-        super::toast(ui, &format!("waiting {index}"), bottom, |ui| {
-            ui.horizontal(|ui| {
-                widgets::avatar(ui, &ringing.caller, 36.0, None);
-                ui.label(RichText::new(format!("{} is calling", ringing.caller)).font(theme::strong(theme::BODY)));
-                let label = format!("Decline {}", ringing.caller);
-                let tip = "Decline. To take it, hang up first: it then rings here";
-                if widgets::icon_button(ui, Icon::HangUp, &label, tip, 40.0, Kind::End).clicked() {
-                    outcome.push(Command::DeclineWaiting(ringing.call));
-                }
-            });
-        });
-    }
-}
-
 /// What is wrong with one's own devices, where it would not be seen elsewhere.
 fn troubles(ui: &Ui, view: &View<'_>, share: f32) {
     let camera = match view.own {
@@ -264,8 +244,8 @@ fn troubles(ui: &Ui, view: &View<'_>, share: f32) {
     if sentences.is_empty() {
         return;
     }
-    let below = view.state.waiting.len() + usize::from(view.state.notice.is_some());
-    let bottom = egui::lerp(20.0..=controls::BOTTOM, share) + 74.0 * below as f32;
+    let below = if view.state.notice.is_some() { 74.0 } else { 0.0 };
+    let bottom = egui::lerp(20.0..=controls::BOTTOM, share) + below;
     super::toast(ui, "troubles", bottom, |ui| {
         let color = theme::palette(ui.style()).poor;
         for sentence in sentences {

@@ -5,6 +5,7 @@ use egui::{Rect, RichText, ScrollArea, Sense, Ui, Vec2};
 use super::{Outcome, View, people};
 use crate::{
     app::{Command, history::outcome as in_words, state::Connection},
+    sentence::capitalised,
     ui::{
         icons::{self, Icon},
         theme, times,
@@ -31,7 +32,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
                     icons::paint(ui.painter(), icon, Rect::from_center_size(rect.center(), Vec2::splat(14.0)), color);
                     let said = times::said(call.began_ms, now_ms, view.zone_s);
                     let line =
-                        RichText::new(format!("{} · {said}", capital(&in_words(call)))).size(13.5).color(color);
+                        RichText::new(format!("{} · {said}", capitalised(&in_words(call)))).size(13.5).color(color);
                     ui.add(egui::Label::new(line).selectable(false).truncate());
                 });
             });
@@ -41,9 +42,4 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
         }
         ui.add_space(12.0);
     });
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

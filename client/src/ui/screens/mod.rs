@@ -193,7 +193,7 @@ pub fn show(ui: &mut Ui, view: &View<'_>, local: &mut Local) -> Outcome {
                 Phase::Connecting | Phase::Live(_) => call::show(ui, view, call, local, &mut outcome),
             }
         }
-        (None, Access::Member { name, host }) => people::show(ui, view, (name, host), local, &mut outcome),
+        (None, Access::Member { name, host, .. }) => people::show(ui, view, (name, host), local, &mut outcome),
         (None, Access::Welcome | Access::Joining) => welcome::show(ui, view, local, &mut outcome),
     }
     dialogs::show(ui, view, local, &mut outcome);
@@ -203,7 +203,7 @@ pub fn show(ui: &mut Ui, view: &View<'_>, local: &mut Local) -> Outcome {
 /// Keys that mean the same everywhere.
 fn window_keys(ui: &Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome) {
     let typing = ui.ctx().egui_wants_keyboard_input();
-    let over = local.keys || local.closing;
+    let over = local.is_covered();
     let enter = matches!(view.state.access, Access::Member { .. });
     if enter && pressed(ui, Modifiers::COMMAND, Key::Comma) {
         local.settings = !local.settings;

@@ -11,7 +11,7 @@ use crate::{
     app::{
         Command,
         people::{describe, listed, whereabouts},
-        state::{Connection, Tone},
+        state::{Access, Connection, Tone},
     },
     ui::{
         icons::{self, Icon},
@@ -33,7 +33,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, me: (&str, &str), local: &mut L
     widgets::column(ui, width, |ui| {
         ui.spacing_mut().item_spacing.y = 14.0;
         head(ui, me, local);
-        banner(ui, view, outcome);
+        banner(ui, view, local, outcome);
         tabs(ui, view, local, outcome);
         match local.tab {
             Tab::People => people(ui, view, local, outcome),
@@ -67,7 +67,7 @@ fn head(ui: &mut Ui, (name, host): (&str, &str), local: &mut Local) {
 }
 
 /// How things stand with the relay, unless they stand well.
-fn banner(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
+fn banner(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome) {
     let palette = theme::palette(ui.style());
     let (title, reason, color, button) = match &view.state.connection {
         Connection::Online => return,
@@ -76,7 +76,7 @@ fn banner(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
             ("Not connected: trying again …", reason.as_str(), palette.fair, Some("Retry now"))
         }
         Connection::Refused(reason) => {
-            ("The relay refuses this device", reason.as_str(), palette.poor, Some("Retry"))
+            ("The relay refuses this device", reason.as_str(), palette.poor, Some("Join again"))
         }
     };
     let frame =
@@ -99,7 +99,14 @@ fn banner(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
             if let Some(text) = button
                 && widgets::text_button(ui, None, text, Kind::Main, Some(110.0)).clicked()
             {
-                outcome.push(Command::Retry);
+                outcome.push(match (&view.state.connection, &view.state.access) {
+                    (Connection::Refused(_), Access::Member { name, link, .. }) => {
+                        local.form.begin_again(name, link);
+                        local.begun = false;
+                        Command::JoinAgain
+                    }
+                    _ => Command::Retry,
+                });
             }
         });
     });
@@ -130,7 +137,7 @@ fn tabs(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome) 
 
 fn people(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome) {
     // Taken before the search field does: it would move its cursor. What lies over the list has its keys for itself.
-    let free = !local.keys && !local.closing;
+    let free = !local.is_covered();
     let down = free && pressed(ui, Modifiers::NONE, Key::ArrowDown);
     let up = free && pressed(ui, Modifiers::NONE, Key::ArrowUp);
     let focused = ui.memory(|memory| memory.focused());

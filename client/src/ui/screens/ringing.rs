@@ -114,7 +114,7 @@ fn person(ui: &mut Ui, name: &str, ringing: bool) {
 
 fn incoming(ui: &mut Ui, local: &Local, outcome: &mut Outcome) {
     let now = ui.input(|input| input.time);
-    let awake = !asked(local) && local.rings.is_some_and(|(_, since)| now - since >= GUARD_S);
+    let awake = !local.is_covered() && local.rings.is_some_and(|(_, since)| now - since >= GUARD_S);
     let [decline, voice, take] = buttons(
         ui,
         [
@@ -146,7 +146,7 @@ fn outgoing(ui: &mut Ui, call: &Call, local: &Local, outcome: &mut Outcome) {
             (Icon::HangUp, "Cancel", "Cancel the call (Esc)", Kind::End),
         ],
     );
-    let key = |modifiers, key| !asked(local) && pressed(ui, modifiers, key);
+    let key = |modifiers, key| !local.is_covered() && pressed(ui, modifiers, key);
     if mute || key(Modifiers::NONE, Key::M) {
         outcome.push(Command::Mute(!call.muted));
     }
@@ -168,17 +168,12 @@ fn over(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, outcome: &mut 
             (Icon::Phone, "Call again", "Call again (C)", Kind::Call),
         ],
     );
-    let key = |key| !asked(local) && pressed(ui, Modifiers::NONE, key);
+    let key = |key| !local.is_covered() && pressed(ui, Modifiers::NONE, key);
     if online && (again || key(Key::C)) {
         outcome.push(Command::Call(call.peer.clone()));
     } else if close || key(Key::Escape) {
         outcome.push(Command::Dismiss);
     }
-}
-
-/// Something lies over the screen, and the keys are its own.
-const fn asked(local: &Local) -> bool {
-    local.closing || local.keys
 }
 
 /// Large round buttons in a row, each with its name below. Answers which were clicked.

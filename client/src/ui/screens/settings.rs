@@ -127,6 +127,7 @@ fn preview(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
                 ui.painter().rect_stroke(rect, 14, Stroke::new(1.0, palette.line), StrokeKind::Outside);
                 return;
             }
+            Picture::Coming if off(view) => "The camera is off in this call.",
             Picture::Coming => "The camera starts …",
             Picture::Absent => "No camera was found: plug one in, and it appears here.",
             Picture::Fault(sentence) => sentence,
@@ -140,6 +141,10 @@ fn preview(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
         ui.painter().galley(at, text, palette.weak);
     });
     ui.add_space(4.0);
+}
+
+fn off(view: &View<'_>) -> bool {
+    view.state.call.as_ref().is_some_and(|call| call.going() && call.camera_off)
 }
 
 fn name(response: &egui::Response, name: &str) {

@@ -64,6 +64,7 @@ impl Switchboard {
         }
         if self.engaged.contains_key(&callee) {
             self.tell_end(from, id, EndReason::Busy);
+            self.tell_missed(from, person, id, callee, &opening);
             self.output.push_back(record(EndReason::Busy));
         } else if self.devices_of(callee).is_empty() {
             self.tell_end(from, id, EndReason::Offline);
@@ -143,6 +144,15 @@ impl Switchboard {
         let state = State::Ringing { rung, from_caller: Allowance::FULL, from_callee: Allowance::FULL };
         self.calls.insert(id, Call { caller, callee, opening, began: now, state });
         self.tell_ringing(id);
+    }
+
+    /// The callee's devices hear of a call that did not ring as of one that ended at once: their person missed it.
+    fn tell_missed(&mut self, from: DeviceKey, caller: PersonId, id: CallId, callee: PersonId, opening: &Opening) {
+        for to in self.devices_of(callee) {
+            let opening = opening.clone();
+            self.output.push_back(Output::Incoming { to, call: id, caller, device: from, opening });
+            self.tell_end(to, id, EndReason::Cancelled);
+        }
     }
 
     /// `from` calls a person who rings `from`'s person with `other` at this moment.

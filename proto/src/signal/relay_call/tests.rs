@@ -154,7 +154,7 @@ fn check(before: &Switchboard, after: &Switchboard, event: Event, refused: bool,
         assert!(after.online.contains_key(&route.peer) && !route.publishes.is_empty());
     }
 
-    // Whoever leaves a call is told once, and nobody else is but a caller whose call never was one.
+    // Whoever leaves a call is told once, and nobody else is but a caller whose call never was one, and who missed it.
     let (was, is) = (involved(before), involved(after));
     let mut expected: Vec<_> = was.difference(&is).map(|&(call, device)| (device, call)).collect();
     if let (Event::Call(device, call, _), false) = (event, refused)
@@ -162,6 +162,10 @@ fn check(before: &Switchboard, after: &Switchboard, event: Event, refused: bool,
     {
         expected.push((device, id(call)));
     }
+    expected.extend(outputs.iter().filter_map(|output| match output {
+        Output::Incoming { to, call, .. } if !is.contains(&(*call, *to)) => Some((*to, *call)),
+        _ => None,
+    }));
     expected.sort();
     let mut told: Vec<_> = ends(outputs).into_iter().map(|(device, call, _)| (device, call)).collect();
     told.sort();
@@ -378,6 +382,20 @@ fn whoever_cannot_be_rung_is_said_at_once_and_missed() {
     assert_eq!(call(&mut board, A2, 5, Some(CY)), (Some(EndReason::AlreadyInCall), 0));
     board.attach(B1, BO, START);
     assert_eq!(call(&mut board, B1, 6, Some(ANN)), (Some(EndReason::Busy), 1));
+}
+
+#[test]
+fn who_is_busy_hears_whom_they_missed() {
+    let mut board = board(&[A1, B1, C1]);
+    ring(&mut board, A1, id(1), BO);
+    board.accept(B1, id(1), Opening::default(), START).expect("rings here");
+    drain(&mut board);
+    ring(&mut board, C1, id(2), BO);
+    let outputs = drain(&mut board);
+    assert_eq!(ends(&outputs), [(C1, id(2), EndReason::Busy), (B1, id(2), EndReason::Cancelled)]);
+    assert!(matches!(outputs[1], Output::Incoming { to: B1, caller: CY, device: C1, .. }), "{outputs:?}");
+    // There is nothing to be answered.
+    assert_eq!(board.accept(B1, id(2), Opening::default(), START), Err(Refusal::NoSuchCall));
 }
 
 #[test]

@@ -17,6 +17,9 @@ pub struct HistoryQuery {
     /// At most this many, and [`MAX_PAGE`](super::MAX_PAGE).
     #[prost(uint32, tag = "2")]
     pub limit: u32,
+    /// A program asks: what was missed is still to be seen by the person.
+    #[prost(bool, tag = "3")]
+    pub unseen: bool,
 }
 
 /// One person.
