@@ -203,7 +203,7 @@ async fn whoever_is_refused_can_join_again() -> anyhow::Result<()> {
     ann.joins(&relay.link, "ann").await?;
     relay.stop()?;
     // Set up anew: it has another key, and knows nobody.
-    let relay = Relay::start_at::<&str>(&address, &folder.path().join("another"), &[])?;
+    let relay = Relay::start_at(&address, &folder.path().join("another"), &["--open-registration"])?;
     ann.sees("she is refused", |state| matches!(state.connection, Connection::Refused(_))).await?;
     ann.does(Command::JoinAgain);
     ann.sees("the first screen", |state| state.access == Access::Welcome).await?;
