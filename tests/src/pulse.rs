@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use crate::real::{PATIENCE, Person, Process, SMALL, binary};
+use crate::real::{PATIENCE, Person, Process, SMALL, Setup, binary};
 
 /// What real sound under test needs and this machine lacks, by name.
 pub fn missing() -> Option<&'static str> {
@@ -24,6 +24,56 @@ pub fn missing_for_alsa() -> Option<&'static str> {
     let mut plugins = folders.map(|folder| folder.path().join("alsa-lib/libasound_module_pcm_pulse.so"));
     let there = plugins.any(|plugin| plugin.is_file());
     missing().or((!there).then_some("libasound2-plugins"))
+}
+
+/// Alice, Bob, a relay for them, and a server with their devices.
+#[derive(Debug)]
+pub struct Place {
+    /// Alice, Bob and their relay.
+    pub setup: Setup<2>,
+    /// The server.
+    pub pulse: Pulse,
+}
+
+impl Place {
+    /// Sets everything up, with these sinks; `None`, having said so, where what real sound needs is not installed.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong first.
+    pub fn new(sinks: &[(&str, u32)]) -> anyhow::Result<Option<Self>> {
+        if let Some(what) = missing() {
+            println!("SKIPPED: {what} is not installed here");
+            return Ok(None);
+        }
+        let setup = Setup::new(["alice", "bob"])?;
+        let pulse = Pulse::start(&setup.folder.path().join("pulse"), sinks)?;
+        Ok(Some(Self { setup, pulse }))
+    }
+
+    /// Alice calls Bob, who waits for it, each with these arguments; answers both processes, hers first.
+    ///
+    /// # Errors
+    ///
+    /// If there is no call.
+    pub fn call(&self, alices: &[&str], bobs: &[&str]) -> anyhow::Result<(Process, Process)> {
+        let [alice, bob] = &self.setup.people;
+        let mut answers = self.pulse.start_client(bob, &[&["answer", "--auto"], bobs].concat())?;
+        answers.wait_for("waiting for a call")?;
+        let mut calls = self.pulse.start_client(alice, &[&["call", "bob"], alices].concat())?;
+        calls.wait_for("In a call with")?;
+        Ok((calls, answers))
+    }
+
+    /// Where something of this name is kept.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.setup.folder.path().join(name)
+    }
+
+    /// The same, as an argument.
+    pub fn text(&self, name: &str) -> String {
+        self.file(name).display().to_string()
+    }
 }
 
 /// A running server. Ended when dropped.

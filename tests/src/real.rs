@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     ffi::OsStr,
     io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
@@ -11,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use visavis_proto::wire::link::Link;
 
 /// How long anything on loopback may take before it counts as hung. Far above what it takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -277,6 +279,16 @@ impl Relay {
     /// If there is none.
     pub fn invite(&self) -> anyhow::Result<String> {
         self.run(&["invite"])?.pop().context("the relay printed no invite")
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    ///
+    /// If its link is none.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        let link: Link = self.link.parse()?;
+        Ok((Ipv4Addr::LOCALHOST, link.port).into())
     }
 
     /// Where it keeps its data.

@@ -16,7 +16,7 @@ use visavis::{
     clock::Clock,
     playback::{Nowhere, PictureSink, Silent, SoundSink},
 };
-use visavis_proto::{units::Bitrate, wire::link::Link};
+use visavis_proto::units::Bitrate;
 use visavis_tests::real::{PASSWORD, PATIENCE, Relay};
 
 /// Small generated scenes, and nobody who looks.
@@ -178,8 +178,7 @@ async fn two_people_join_see_each_other_talk_hang_up_and_miss_a_call() -> anyhow
 async fn a_relay_that_is_away_at_the_start_is_told_and_looked_for() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let relay = Relay::start(&folder.path().join("relay"))?;
-    let link: Link = relay.link.parse()?;
-    let address = format!("127.0.0.1:{}", link.port);
+    let address = relay.address()?.to_string();
     let mut ann = Somebody::sits_down(&folder.path().join("ann"))?;
     ann.joins(&relay.link, "ann").await?;
     tokio::task::spawn_blocking(move || ann.app.stop()).await?;
@@ -197,8 +196,7 @@ async fn a_relay_that_is_away_at_the_start_is_told_and_looked_for() -> anyhow::R
 async fn whoever_is_refused_can_join_again() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let relay = Relay::start(&folder.path().join("relay"))?;
-    let link: Link = relay.link.parse()?;
-    let address = format!("127.0.0.1:{}", link.port);
+    let address = relay.address()?.to_string();
     let mut ann = Somebody::sits_down(&folder.path().join("ann"))?;
     ann.joins(&relay.link, "ann").await?;
     relay.stop()?;

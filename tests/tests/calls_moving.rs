@@ -154,7 +154,7 @@ fn sees_pictures_for(process: &mut Process, more: f64) -> anyhow::Result<Vec<f64
 fn a_change_of_address_leaves_the_call_alone() -> anyhow::Result<()> {
     let Setup { relay, people: [bob], folder } = Setup::new(["bob"])?;
     let link: Link = relay.link.parse()?;
-    let mut forwarder = Forwarder::start((Ipv4Addr::LOCALHOST, link.port).into())?;
+    let mut forwarder = Forwarder::start(relay.address()?)?;
     let alice = Person::new(folder.path(), "alice");
     alice.join(&Link { port: forwarder.port()?, ..link }.to_string(), &[])?;
 

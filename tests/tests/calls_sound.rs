@@ -11,8 +11,8 @@ use visavis::stats::record::{Fate, FrameRecord, Media, Side};
 use visavis_codec::wav;
 use visavis_tests::{
     hearing::{RATE_HZ, level_db, matches, median, understood},
-    pulse::{Pulse, missing, missing_for_alsa},
-    real::{Process, Setup},
+    pulse::{Place, missing_for_alsa},
+    real::Process,
 };
 
 /// Ends a call.
@@ -33,12 +33,12 @@ fn hear_out(room: Process) -> anyhow::Result<()> {
 }
 
 /// Half a minute of speech, spoken by espeak-ng; `loudness` is 100 for full scale.
-fn speech(folder: &Path, voice: &str, loudness: u32) -> anyhow::Result<PathBuf> {
+fn speech(place: &Place, voice: &str, loudness: u32) -> anyhow::Result<PathBuf> {
     const TEXT: &str = "The north wind and the sun were disputing which was the stronger, when a traveller came along \
          wrapped in a warm cloak. They agreed that the one who first succeeded in making the traveller take his cloak \
          off should be considered stronger than the other. Then the north wind blew as hard as he could, but the more \
          he blew, the more closely did the traveller fold his cloak around him.";
-    let path = folder.join(format!("{voice}.wav"));
+    let path = place.file(&format!("{voice}.wav"));
     let mut espeak = Command::new("espeak-ng");
     espeak.args(["-v", voice, "-a", &loudness.to_string(), "-w"]).arg(&path).arg(TEXT);
     ensure!(espeak.status()?.success(), "espeak-ng failed");
@@ -74,19 +74,14 @@ const PLACES: [(&str, u32); 4] =
 
 #[test]
 fn voices_are_heard_at_the_other_ends_and_their_delays_are_as_told() -> anyhow::Result<()> {
-    if let Some(what) = missing() {
-        println!("SKIPPED: {what} is not installed here");
-        return Ok(());
-    }
-    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
-    let text = |name: &str| folder.path().join(name).display().to_string();
-    let pulse = Pulse::start(&folder.path().join("pulse"), &PLACES)?;
-    let bob_has = ["answer", "--auto", "--microphone=Monitor of BobMouth", "--speaker=BobEar"];
-    let mut answers = pulse.start_client(&bob, &[&bob_has[..], &["--stats", &text("bob.jsonl")]].concat())?;
-    answers.wait_for("waiting for a call")?;
-    let alice_has = ["call", "bob", "--microphone=Monitor of AliceMouth", "--raw-microphone", "--speaker=AliceEar"];
-    let calls = pulse.start_client(&alice, &[&alice_has[..], &["--stats", &text("alice.jsonl")]].concat())?;
-    converse(folder.path(), &pulse, calls, answers)
+    let Some(place) = Place::new(&PLACES)? else { return Ok(()) };
+    let (alices, bobs) = (place.text("alice.jsonl"), place.text("bob.jsonl"));
+    let alice_has =
+        ["--microphone=Monitor of AliceMouth", "--raw-microphone", "--speaker=AliceEar", "--stats", &alices];
+    let bob_has = ["--microphone=Monitor of BobMouth", "--speaker=BobEar", "--stats", &bobs];
+    let (calls, mut answers) = place.call(&alice_has, &bob_has)?;
+    answers.wait_for("In a call with")?;
+    converse(&place, calls, answers)
 }
 
 #[test]
@@ -95,31 +90,30 @@ fn voices_are_heard_through_alsa_where_there_is_no_sound_server() -> anyhow::Res
         println!("SKIPPED: {what} is not installed here");
         return Ok(());
     }
-    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
-    let text = |name: &str| folder.path().join(name).display().to_string();
-    let pulse = Pulse::start(&folder.path().join("pulse"), &PLACES)?;
-    let bob_has = ["answer", "--auto", "--microphone", "--speaker", "--stats", &text("bob.jsonl")];
-    let mut answers = pulse.start_client_of_alsa(&bob, ["BobMouth", "BobEar"], &bob_has)?;
+    let Some(place) = Place::new(&PLACES)? else { return Ok(()) };
+    let [alice, bob] = &place.setup.people;
+    let bob_has = ["answer", "--auto", "--microphone", "--speaker", "--stats", &place.text("bob.jsonl")];
+    let mut answers = place.pulse.start_client_of_alsa(bob, ["BobMouth", "BobEar"], &bob_has)?;
     answers.wait_for("waiting for a call")?;
-    let alice_has = ["call", "bob", "--microphone", "--raw-microphone", "--speaker", "--stats", &text("alice.jsonl")];
-    let calls = pulse.start_client_of_alsa(&alice, ["AliceMouth", "AliceEar"], &alice_has)?;
-    converse(folder.path(), &pulse, calls, answers)
+    let stats = place.text("alice.jsonl");
+    let alice_has = ["call", "bob", "--microphone", "--raw-microphone", "--speaker", "--stats", &stats];
+    let mut calls = place.pulse.start_client_of_alsa(alice, ["AliceMouth", "AliceEar"], &alice_has)?;
+    calls.wait_for("In a call with")?;
+    answers.wait_for("In a call with")?;
+    converse(&place, calls, answers)
 }
 
 /// Both speak, one after the other. What is heard is held against what was said, and against what the clients tell.
-fn converse(folder: &Path, pulse: &Pulse, mut calls: Process, mut answers: Process) -> anyhow::Result<()> {
-    let place = |name: &str| folder.join(name);
-    let text = |name: &str| place(name).display().to_string();
-    let [alices, bobs] = ["en-gb", "en-us"].map(|voice| speech(folder, voice, 100));
+fn converse(place: &Place, calls: Process, answers: Process) -> anyhow::Result<()> {
+    let pulse = &place.pulse;
+    let [alices, bobs] = ["en-gb", "en-us"].map(|voice| speech(place, voice, 100));
     let (alices, bobs) = (alices?, bobs?);
-    answers.wait_for("In a call with")?;
-    calls.wait_for("In a call with")?;
     let mut began_at = Vec::new();
     for (says, mouth, hears, ear, speech) in
         [("alice", "AliceMouth", "bob", "BobEar", &alices), ("bob", "BobMouth", "alice", "AliceEar", &bobs)]
     {
         let record = |device: &str, who: &str, what: &str| {
-            format!("--record=Monitor of {device}={}", text(&format!("{who}-{what}.wav")))
+            format!("--record=Monitor of {device}={}", place.text(&format!("{who}-{what}.wav")))
         };
         let listens = ["--seconds=12", &record(mouth, says, "said"), &record(ear, hears, "heard")];
         let (room, began) = pulse.start_room(&listens)?;
@@ -132,13 +126,13 @@ fn converse(folder: &Path, pulse: &Pulse, mut calls: Process, mut answers: Proce
 
     for (says, hears, began) in began_at {
         let recorded = |name: String| -> anyhow::Result<Vec<i16>> {
-            let mut samples = wav::read_mono_48k(place(&name))?;
+            let mut samples = wav::read_mono_48k(place.file(&name))?;
             samples.drain(..samples.len().min(SETTLING_S * RATE_HZ));
             Ok(samples)
         };
         let (said, heard) = (recorded(format!("{says}-said.wav"))?, recorded(format!("{hears}-heard.wav"))?);
         let found = matches(&said, &heard, 0.5);
-        let told = told(&place(&format!("{hears}.jsonl")))?;
+        let told = told(&place.file(&format!("{hears}.jsonl")))?;
         let at_ns = |at_s: f64| began + ((at_s + SETTLING_S as f64) * 1e9) as u64;
         let wrong = found.iter().filter_map(|found| Some(told_at(&told, at_ns(found.at_s))? - found.delay_s));
         let wrong_ms = median(wrong).context("no delay was told")? * 1e3;
@@ -189,57 +183,13 @@ fn write_reverberation(path: &Path) -> anyhow::Result<()> {
     Ok(std::fs::write(path, file)?)
 }
 
-/// A call in which Bob's microphone hears his speaker through a room.
-struct Echoing {
-    setup: Setup<2>,
-    pulse: Pulse,
-    calls: Process,
-    answers: Process,
-}
-
-impl Echoing {
-    fn begin() -> anyhow::Result<Self> {
-        let setup = Setup::new(["alice", "bob"])?;
-        let [alice, bob] = &setup.people;
-        let folder = setup.folder.path();
-        // The server reverberates 512 samples at a time, which is to be less than the 10 ms that a client keeps ahead.
-        let pulse = Pulse::start(&folder.join("pulse"), &[("Ear", 48_000), ("Voice", 48_000), ("Room", ROOM_HZ)])?;
-        let reverberation = folder.join("room.wav");
-        write_reverberation(&reverberation)?;
-        pulse.resound("Far", "Room", &reverberation)?;
-        let mut answers =
-            pulse.start_client(bob, &["answer", "--auto", "--microphone=Monitor of Room", "--speaker=Far"])?;
-        answers.wait_for("waiting for a call")?;
-        let alice_has = ["call", "bob", "--microphone=Monitor of Voice", "--raw-microphone", "--speaker=Ear"];
-        let mut calls = pulse.start_client(alice, &alice_has)?;
-        calls.wait_for("In a call with")?;
-        answers.wait_for("In a call with")?;
-        Ok(Self { setup, pulse, calls, answers })
-    }
-
-    fn place(&self, name: &str) -> PathBuf {
-        self.setup.folder.path().join(name)
-    }
-
-    /// Alice speaks for so many seconds; answers what Bob's microphone heard, and what came back to her.
-    fn speak(&self, seconds: u32) -> anyhow::Result<[Vec<i16>; 2]> {
-        let far = speech(self.setup.folder.path(), "en-gb", 100)?;
-        let files = [self.place("microphone.wav"), self.place("returned.wav")];
-        let [microphone, returned] = files.each_ref().map(|path| path.display().to_string());
-        let (room, _) = self.pulse.start_room(&[
-            &format!("--seconds={seconds}"),
-            &format!("--record=Monitor of Room={microphone}"),
-            &format!("--record=Monitor of Ear={returned}"),
-        ])?;
-        let _far = self.pulse.play(&far, "Voice")?;
-        hear_out(room)?;
-        let [microphone, returned] = files.map(wav::read_mono_48k);
-        Ok([microphone?, returned?])
-    }
-
-    fn end(self) -> anyhow::Result<()> {
-        hang_up(self.calls, self.answers)
-    }
+/// Where Bob's microphone hears his speaker through a room.
+fn echoing() -> anyhow::Result<Option<Place>> {
+    let Some(place) = Place::new(&[("Ear", 48_000), ("Voice", 48_000), ("Room", ROOM_HZ)])? else { return Ok(None) };
+    let reverberation = place.file("room.wav");
+    write_reverberation(&reverberation)?;
+    place.pulse.resound("Far", "Room", &reverberation)?;
+    Ok(Some(place))
 }
 
 /// Where something is heard first, in samples.
@@ -251,13 +201,21 @@ fn beginning(samples: &[i16]) -> anyhow::Result<usize> {
 
 #[test]
 fn what_the_room_echoes_is_taken_out_of_what_goes_back() -> anyhow::Result<()> {
-    if let Some(what) = missing() {
-        println!("SKIPPED: {what} is not installed here");
-        return Ok(());
-    }
-    let call = Echoing::begin()?;
-    let [echo, returned] = call.speak(15)?;
-    call.end()?;
+    let Some(place) = echoing()? else { return Ok(()) };
+    let alice_has = ["--microphone=Monitor of Voice", "--raw-microphone", "--speaker=Ear"];
+    let (calls, mut answers) = place.call(&alice_has, &["--microphone=Monitor of Room", "--speaker=Far"])?;
+    answers.wait_for("In a call with")?;
+    let [microphone, returned] = ["microphone.wav", "returned.wav"].map(|name| place.file(name));
+    let far = speech(&place, "en-gb", 100)?;
+    let (room, _) = place.pulse.start_room(&[
+        "--seconds=15",
+        &format!("--record=Monitor of Room={}", microphone.display()),
+        &format!("--record=Monitor of Ear={}", returned.display()),
+    ])?;
+    let _far = place.pulse.play(&far, "Voice")?;
+    hear_out(room)?;
+    hang_up(calls, answers)?;
+    let (echo, returned) = (wav::read_mono_48k(microphone)?, wav::read_mono_48k(returned)?);
     let begins = beginning(&echo)?;
     let part = |samples: &[i16], from: usize, to: usize| {
         level_db(

@@ -1,24 +1,21 @@
 //! Microphones and speakers that come and go in a call: real programs, and a PulseAudio server of the test's own.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::ensure;
 use visavis_codec::wav;
 use visavis_tests::{
     hearing::{RATE_HZ, level_db},
-    pulse::{Pulse, missing},
-    real::{PATIENCE, Process, Setup, binary, now},
+    pulse::Place,
+    real::{PATIENCE, Process, binary, now},
 };
 
 /// No break is longer.
 const LONGEST_BREAK: Duration = Duration::from_secs(1);
 
 /// A quarter of a minute of a steady sound of two notes.
-fn chord(folder: &Path, hertz: [f64; 2]) -> anyhow::Result<PathBuf> {
-    let path = folder.join(format!("chord-{}.wav", hertz[0]));
+fn chord(place: &Place, hertz: [f64; 2]) -> anyhow::Result<PathBuf> {
+    let path = place.file(&format!("chord-{}.wav", hertz[0]));
     let mut writer = wav::Writer::create(&path)?;
     let note = |n: usize, hertz: f64| (n as f64 / RATE_HZ as f64 * hertz * std::f64::consts::TAU).sin() * 4_000.0;
     let samples: Vec<i16> =
@@ -70,21 +67,13 @@ fn unbroken(what: &str, listener: Process, recordings: &[PathBuf]) -> anyhow::Re
 
 #[test]
 fn a_speaker_may_be_unplugged_and_the_server_restarted_in_a_call() -> anyhow::Result<()> {
-    if let Some(what) = missing() {
-        println!("SKIPPED: {what} is not installed here");
-        return Ok(());
-    }
-    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
-    let place = |name: &str| folder.path().join(name);
-    let mut pulse = Pulse::start(&place("pulse"), &[("Spare", 44_100), ("Far", 48_000)])?;
-    let chord = chord(folder.path(), [300.0, 400.0])?.display().to_string();
-    let mut answers = pulse.start_client(&bob, &["answer", "--auto", "--no-audio", "--speaker=Far"])?;
-    answers.wait_for("waiting for a call")?;
-    let mut calls = pulse.start_client(&alice, &["call", "bob", "--audio", &chord])?;
+    let Some(mut place) = Place::new(&[("Spare", 44_100), ("Far", 48_000)])? else { return Ok(()) };
+    let chord = chord(&place, [300.0, 400.0])?.display().to_string();
+    let (calls, mut answers) = place.call(&["--audio", &chord], &["--no-audio", "--speaker=Far"])?;
     answers.wait_for("The speaker is Far")?;
-    calls.wait_for("In a call with")?;
 
-    let recordings = [place("far.wav"), place("spare.wav")];
+    let recordings = [place.file("far.wav"), place.file("spare.wav")];
+    let pulse = &mut place.pulse;
     let record = |sink: &str, at: usize| format!("--record=Monitor of {sink}={}", recordings[at].display());
     let (mut listener, _) = pulse.start_room(&["--seconds=6", &record("Far", 0), &record("Spare", 1)])?;
     listener.wait_for("Monitor of Far sounds")?;
@@ -112,24 +101,17 @@ fn a_speaker_may_be_unplugged_and_the_server_restarted_in_a_call() -> anyhow::Re
 
 #[test]
 fn a_microphone_may_be_unplugged_in_a_call() -> anyhow::Result<()> {
-    if let Some(what) = missing() {
-        println!("SKIPPED: {what} is not installed here");
-        return Ok(());
-    }
-    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
-    let place = |name: &str| folder.path().join(name);
-    let pulse = Pulse::start(&place("pulse"), &[("Spare", 44_100), ("Mouth", 48_000), ("Ear", 48_000)])?;
-    let mut answers = pulse.start_client(&bob, &["answer", "--auto", "--no-audio", "--speaker=Ear"])?;
-    answers.wait_for("waiting for a call")?;
-    let alice_has = ["call", "bob", "--microphone=Monitor of Mouth", "--raw-microphone"];
-    let mut calls = pulse.start_client(&alice, &alice_has)?;
+    let sinks = [("Spare", 44_100), ("Mouth", 48_000), ("Ear", 48_000)];
+    let Some(place) = Place::new(&sinks)? else { return Ok(()) };
+    let pulse = &place.pulse;
+    let alice_has = ["--microphone=Monitor of Mouth", "--raw-microphone"];
+    let (mut calls, mut answers) = place.call(&alice_has, &["--no-audio", "--speaker=Ear"])?;
     answers.wait_for("The speaker is Ear")?;
-    calls.wait_for("In a call with")?;
 
     // Both microphones hear something; what plays to the one that goes is moved to the other one by the server.
-    let notes = [chord(folder.path(), [300.0, 400.0])?, chord(folder.path(), [500.0, 700.0])?];
+    let notes = [chord(&place, [300.0, 400.0])?, chord(&place, [500.0, 700.0])?];
     let _sounding = [pulse.play(&notes[0], "Mouth")?, pulse.play(&notes[1], "Spare")?];
-    let recordings = [place("ear.wav")];
+    let recordings = [place.file("ear.wav")];
     let record = format!("--record=Monitor of Ear={}", recordings[0].display());
     let (mut room, _) = pulse.start_room(&["--seconds=5", &record])?;
     room.wait_for("Monitor of Ear sounds")?;
@@ -143,20 +125,12 @@ fn a_microphone_may_be_unplugged_in_a_call() -> anyhow::Result<()> {
 
 #[test]
 fn the_systems_own_choice_is_followed_in_a_call() -> anyhow::Result<()> {
-    if let Some(what) = missing() {
-        println!("SKIPPED: {what} is not installed here");
-        return Ok(());
-    }
-    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
-    let place = |name: &str| folder.path().join(name);
-    let pulse = Pulse::start(&place("pulse"), &[("One", 48_000), ("Two", 16_000)])?;
-    let chord = chord(folder.path(), [300.0, 400.0])?.display().to_string();
-    let mut answers = pulse.start_client(&bob, &["answer", "--auto", "--no-audio", "--speaker"])?;
-    answers.wait_for("waiting for a call")?;
-    let mut calls = pulse.start_client(&alice, &["call", "bob", "--audio", &chord])?;
+    let Some(place) = Place::new(&[("One", 48_000), ("Two", 16_000)])? else { return Ok(()) };
+    let pulse = &place.pulse;
+    let chord = chord(&place, [300.0, 400.0])?.display().to_string();
+    let (calls, mut answers) = place.call(&["--audio", &chord], &["--no-audio", "--speaker"])?;
     answers.wait_for("The speaker is One")?;
-    calls.wait_for("In a call with")?;
-    let recordings = [place("one.wav"), place("two.wav")];
+    let recordings = [place.file("one.wav"), place.file("two.wav")];
     let (mut listener, _) = pulse.start_room(&[
         "--seconds=6",
         &format!("--record=Monitor of One={}", recordings[0].display()),
@@ -172,15 +146,11 @@ fn the_systems_own_choice_is_followed_in_a_call() -> anyhow::Result<()> {
 
 #[test]
 fn a_call_without_any_device_says_so_and_goes_on() -> anyhow::Result<()> {
-    if let Some(what) = missing() {
-        println!("SKIPPED: {what} is not installed here");
-        return Ok(());
-    }
-    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
-    let pulse = Pulse::start(&folder.path().join("pulse"), &[])?;
-    let mut answers = pulse.start_client(&bob, &["answer", "--auto"])?;
+    let Some(place) = Place::new(&[])? else { return Ok(()) };
+    let [alice, bob] = &place.setup.people;
+    let mut answers = place.pulse.start_client(bob, &["answer", "--auto"])?;
     answers.wait_for("waiting for a call")?;
-    let mut calls = pulse.start_client(&alice, &["call", "bob", "--microphone", "--speaker", "--duration=5"])?;
+    let mut calls = place.pulse.start_client(alice, &["call", "bob", "--microphone", "--speaker", "--duration=5"])?;
     let mut said = Vec::new();
     calls.wait_until(PATIENCE, |line| {
         said.push(line.to_owned());
@@ -197,17 +167,10 @@ fn a_call_without_any_device_says_so_and_goes_on() -> anyhow::Result<()> {
 
 #[test]
 fn a_server_that_hangs_is_told_of_and_holds_up_nobody() -> anyhow::Result<()> {
-    if let Some(what) = missing() {
-        println!("SKIPPED: {what} is not installed here");
-        return Ok(());
-    }
-    let Setup { relay: _relay, people: [alice, bob], folder } = Setup::new(["alice", "bob"])?;
-    let pulse = Pulse::start(&folder.path().join("pulse"), &[("Far", 48_000)])?;
-    let mut answers = pulse.start_client(&bob, &["answer", "--auto", "--microphone", "--speaker"])?;
-    answers.wait_for("waiting for a call")?;
-    let mut calls = pulse.start_client(&alice, &["call", "bob"])?;
+    let Some(place) = Place::new(&[("Far", 48_000)])? else { return Ok(()) };
+    let pulse = &place.pulse;
+    let (calls, mut answers) = place.call(&[], &["--microphone", "--speaker"])?;
     answers.wait_for("The speaker is Far")?;
-    calls.wait_for("In a call with")?;
     pulse.hang(true)?;
     answers.wait_for("Sound: the sound system does not answer")?;
     pulse.hang(false)?;
