@@ -14,6 +14,10 @@ use crate::{
     stats::collector::Live,
 };
 
+/// Seconds for which keys do not take a call that has begun to ring: what is typed at that moment was meant for
+/// something else, and a camera must not go on by accident.
+const GUARD_S: f64 = 0.7;
+
 /// Seconds that the small plots show.
 pub const TREND: usize = 60;
 
@@ -170,6 +174,11 @@ impl Local {
     pub fn may_close(&mut self, state: &State) -> bool {
         self.closing = state.in_call();
         !self.closing
+    }
+
+    /// Whether a call rings in, and has for long enough that a key may take it.
+    pub(super) fn keys_answer(&self, now_s: f64) -> bool {
+        self.rings.is_some_and(|(_, since)| now_s - since >= GUARD_S)
     }
 
     /// A dialog lies over the screen and has the keys for itself.

@@ -51,6 +51,7 @@ fn line(view: &View<'_>, local: &Local, open: &Open) -> String {
                 Phase::Over(why) => Some(why),
                 _ => None,
             },
+            "keys_answer": local.keys_answer(open.context.input(|input| input.time)),
             "muted": call.muted,
             "camera_off": call.camera_off,
             "peer_muted": call.peer_muted,

@@ -20,10 +20,6 @@ use crate::{
     },
 };
 
-/// Seconds for which keys do not take a call that has begun to ring: what is typed at that moment was meant for
-/// something else, and a camera must not go on by accident.
-const GUARD_S: f64 = 0.7;
-
 /// Between two drawings of the rings: motion enough for the eye, and little work while it rings.
 const PULSE: Duration = Duration::from_millis(50);
 
@@ -113,8 +109,7 @@ fn person(ui: &mut Ui, name: &str, ringing: bool) {
 }
 
 fn incoming(ui: &mut Ui, local: &Local, outcome: &mut Outcome) {
-    let now = ui.input(|input| input.time);
-    let awake = !local.is_covered() && local.rings.is_some_and(|(_, since)| now - since >= GUARD_S);
+    let awake = !local.is_covered() && local.keys_answer(ui.input(|input| input.time));
     let [decline, voice, take] = buttons(
         ui,
         [
