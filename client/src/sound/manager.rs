@@ -8,7 +8,6 @@ use std::{
     io,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::Ordering::Relaxed,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::JoinHandle,
@@ -19,7 +18,8 @@ use tokio::sync::watch;
 use visavis_proto::time::Timestamp;
 
 use super::{
-    device::{Choice, Direction, Error, Open, PERIOD_US, System, noun},
+    device::{Choice, Direction, Error, Open, System},
+    line::Line,
     ring::{CaptureReader, PlaybackWriter},
     vigil::Vigil,
 };
@@ -30,25 +30,6 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// How often the default and the list are asked for: round trips to the sound server, together below 1 ms.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// A stream without a callback for so long is opened again. Above the 200 ms that PulseAudio takes to move a stream.
-const STALLED: Duration = Duration::from_millis(400);
-
-/// Likewise for a stream that has only just begun, which is its first callbacks: PulseAudio wakes a sleeping device in
-/// its own time, and asks for what fills its buffer before.
-const SLOW_START: Duration = Duration::from_secs(2);
-
-/// See [`SLOW_START`].
-const BEGINNING: u64 = 4;
-
-/// So many over- and underruns of a device within [`CALM`] ask for a longer period.
-const BUSY: u64 = 3;
-
-/// See [`BUSY`].
-const CALM: Duration = Duration::from_secs(10);
-
-/// The longest period: what sound servers use for programs that ask for nothing.
-const LONGEST_PERIOD_US: u32 = 20_000;
 
 /// How long after a failure to try again at first, so that a break is short.
 const RETRY_SOON: Duration = Duration::from_millis(100);
@@ -80,7 +61,7 @@ pub enum Role {
 impl Role {
     const ALL: [Self; 3] = [Self::Microphone, Self::Speaker, Self::Tone];
 
-    const fn direction(self) -> Direction {
+    pub(super) const fn direction(self) -> Direction {
         match self {
             Self::Microphone => Direction::Input,
             Self::Speaker | Self::Tone => Direction::Output,
@@ -257,78 +238,6 @@ struct Keeper {
     reports: Sender<Command>,
     asleep: bool,
     looked: Timestamp,
-}
-
-struct Line {
-    choice: Choice,
-    outlet: Option<Outlet>,
-    open: Option<Open>,
-    /// It is not the chosen device.
-    stands_in: bool,
-    /// Counts openings, so that a late report of an earlier stream closes nothing.
-    generation: u64,
-    /// Callbacks when they were last seen to come, and when that was.
-    alive: (u64, Timestamp),
-    /// Since when over- and underruns of the device are counted, and how many there had been.
-    calm: (u64, Timestamp),
-    /// Time between callbacks that is asked for; it grows when the machine is too busy for it.
-    period_us: u32,
-    failed_since: Option<Timestamp>,
-    retry_at: Option<Timestamp>,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self {
-            choice: Choice::Default,
-            outlet: None,
-            open: None,
-            stands_in: false,
-            generation: 0,
-            alive: (0, Timestamp::ZERO),
-            calm: (0, Timestamp::ZERO),
-            period_us: PERIOD_US,
-            failed_since: None,
-            retry_at: None,
-        }
-    }
-}
-
-impl Line {
-    /// Uses a device that was opened, perhaps in the place of the chosen one; answers what people are told of it.
-    fn take(&mut self, role: Role, open: Open, stands_in: bool, now: Timestamp) -> Use {
-        tracing::info!(?role, device = open.name, format = open.format, stands_in, "a sound device is open");
-        let (device, noun) = (open.name.clone(), noun(role.direction()));
-        (self.stands_in, self.alive, self.calm, self.open) = (stands_in, (0, now), (0, now), Some(open));
-        let trouble = stands_in
-            .then(|| format!("the chosen {noun} cannot be used: {device} stands in until it is there again"));
-        Use { device: Some(device), trouble }
-    }
-
-    /// Nobody has called for long.
-    fn is_stalled(&mut self, now: Timestamp) -> bool {
-        let Some(open) = &self.open else { return false };
-        let callbacks = open.counters.callbacks.load(Relaxed);
-        if callbacks != self.alive.0 {
-            self.alive = (callbacks, now);
-            self.failed_since = None;
-        }
-        now.since(self.alive.1) > if callbacks <= BEGINNING { SLOW_START } else { STALLED }
-    }
-
-    /// The device ran over or under so often that a longer period is the lesser evil; it is set then.
-    fn wants_longer_period(&mut self, now: Timestamp) -> bool {
-        let Some(open) = &self.open else { return false };
-        let xruns = open.counters.device_xruns.load(Relaxed);
-        if now.since(self.calm.1) > CALM {
-            self.calm = (xruns, now);
-        }
-        let wants = xruns - self.calm.0 >= BUSY && self.period_us < LONGEST_PERIOD_US;
-        if wants {
-            self.period_us = (self.period_us * 2).min(LONGEST_PERIOD_US);
-        }
-        wants
-    }
 }
 
 impl Keeper {

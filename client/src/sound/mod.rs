@@ -28,6 +28,7 @@ mod devices;
 pub mod echo;
 mod ends;
 pub mod level;
+mod line;
 pub mod manager;
 pub mod microphone;
 pub mod process;
