@@ -5,14 +5,12 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 use visavis_proto::{
     ids::CallId,
-    wire::{
-        control::{PastCall, People},
-        link::Link,
-    },
+    wire::control::{PastCall, People},
 };
 use zeroize::Zeroizing;
 
 use super::{
+    beginning::{begin, member},
     media::{Maker, Ring},
     running::{Media, News},
     settings::Settings,
@@ -22,7 +20,7 @@ use crate::{
     client::{Client, Events, Queries},
     clock::Clock,
     net::{actor::Event, control::Error as QueryError, media::Ports, session},
-    profile::{self, Profile},
+    profile::Profile,
     stats::collector::Live,
     thread::{Stage, Urgency},
 };
@@ -337,15 +335,18 @@ impl Engine {
                         self.release();
                     }
                 }
-                Duty::RefreshHistory => {
-                    self.refresh(|queries| async move { Answer::History(queries.history(0, HISTORY, true).await) })
-                }
+                Duty::RefreshHistory => self.refresh_history(true),
                 Duty::RefreshPeople => {
                     self.refresh(|queries| async move { Answer::People(queries.people().await) });
                 }
                 Duty::GiveUp => self.release(),
             }
         }
+    }
+
+    /// With `unseen`, what was missed still is to be looked at.
+    fn refresh_history(&self, unseen: bool) {
+        self.refresh(move |queries| async move { Answer::History(queries.history(0, HISTORY, unseen).await) });
     }
 
     fn refresh<F: Future<Output = Answer> + Send + 'static>(&self, ask: impl FnOnce(Queries) -> F) {
@@ -380,7 +381,7 @@ impl Engine {
             }
             Command::SeenMissed => {
                 self.state.missed = 0;
-                self.refresh(|queries| async move { Answer::History(queries.history(0, HISTORY, false).await) });
+                self.refresh_history(false);
             }
             Command::Dismiss => {
                 self.state.notice = None;
@@ -513,44 +514,6 @@ impl Engine {
             _ => None,
         };
         self.options.maker.ring(ring);
-    }
-}
-
-/// The state to begin with: whoever has a profile goes straight in.
-fn begin(options: &Options) -> (State, Option<Profile>) {
-    let notice = options.notice.clone();
-    match Profile::load(&options.folder) {
-        Ok(profile) => {
-            let notice = notice.or_else(|| options.link.as_deref().and_then(|link| opened(link, &profile)));
-            (State { access: member(&profile), notice, ..State::default() }, Some(profile))
-        }
-        Err(profile::Error::Missing(_)) => (State { notice, ..State::default() }, None),
-        Err(error) => (State { notice: Some(Notice::problem(error.to_string())), ..State::default() }, None),
-    }
-}
-
-/// What becomes of a link that somebody opens who is at a relay already.
-fn opened(link: &str, profile: &Profile) -> Option<Notice> {
-    let link: Link = link.parse().ok()?;
-    let Profile { name, link: Link { host, .. }, .. } = profile;
-    Some(if link.without_token() == profile.link {
-        Notice::info(format!("You have joined {host} already, as {name}."))
-    } else {
-        Notice::problem(
-            format!(
-                "You are at {host} already, as {name}: to be at {} as well, start visavis with the link and --profile FOLDER, \
-             a folder for that",
-                link.host
-            ) + ".",
-        )
-    })
-}
-
-fn member(profile: &Profile) -> Access {
-    Access::Member {
-        name: profile.name.clone(),
-        host: profile.link.host.clone(),
-        link: profile.link.without_token().to_string(),
     }
 }
 

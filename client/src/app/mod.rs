@@ -8,6 +8,7 @@
 //!
 //! The engine decides; the window draws. Tests drive the same engine without a window.
 
+mod beginning;
 pub mod devices;
 mod engine;
 pub mod history;

@@ -245,7 +245,6 @@ impl State {
                 let known = self
                     .call
                     .get_or_insert_with(|| Call::new(connected.call, connected.peer.clone(), Phase::Connecting));
-                // Two calls that crossed are one now, under the id that survived.
                 known.peer_sends_pictures = connected.received.iter().any(|stream| stream.kind == StreamKind::Camera);
                 (known.id, known.peer) = (connected.call, connected.peer);
                 known.peer_silent = false;

@@ -218,13 +218,13 @@ impl Calls {
             State::RingingIn => EndReason::Declined,
             State::Connecting | State::Live => EndReason::HungUp,
         };
-        self.finish(position, reason, None);
+        self.finish(position, reason);
     }
 
-    /// The relay does not let this device in any more: every call has ended for this reason.
+    /// The relay is not to be reached any more: every call has ended for this reason.
     pub fn give_up(&mut self, reason: EndReason) {
         while !self.calls.is_empty() {
-            self.finish(0, reason, None);
+            self.finish(0, reason);
         }
     }
 
@@ -260,7 +260,7 @@ impl Calls {
     /// A request about `call` was refused: there is nothing left to wait for.
     pub fn refused(&mut self, call: CallId) {
         if let Some(position) = self.calls.iter().position(|known| known.id == call) {
-            self.finish(position, EndReason::RelayLost, None);
+            self.finish(position, EndReason::RelayLost);
         }
     }
 
@@ -268,7 +268,7 @@ impl Calls {
     pub fn disconnected(&mut self, now: Timestamp) {
         self.disconnected.get_or_insert(now);
         while let Some(position) = self.calls.iter().position(|call| call.state != State::Live) {
-            self.finish(position, EndReason::RelayLost, None);
+            self.finish(position, EndReason::RelayLost);
         }
     }
 
@@ -283,9 +283,7 @@ impl Calls {
     /// Ends what the grace has run out for.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         if self.disconnected.is_some_and(|since| now.since(since) >= GRACE) {
-            while !self.calls.is_empty() {
-                self.finish(0, EndReason::RelayLost, None);
-            }
+            self.give_up(EndReason::RelayLost);
         }
     }
 
@@ -334,15 +332,15 @@ impl Calls {
                     // that were offered for this one.
                     Some(survivor) => {
                         let streams = self.calls[position].streams.clone();
-                        self.finish(position, EndReason::Merged, Some(survivor));
+                        self.finish_as(position, EndReason::Merged, Some(survivor));
                         let accepted = self.accept(survivor, streams, Vec::new());
                         debug_assert!(accepted.is_ok(), "it rings, and this one has ended: {accepted:?}");
                     }
                     // Its caller gave up, and this device heard of that first.
-                    None => self.finish(position, EndReason::Cancelled, None),
+                    None => self.finish(position, EndReason::Cancelled),
                 }
             }
-            reason => self.finish(position, reason, None),
+            reason => self.finish(position, reason),
         }
     }
 
@@ -432,7 +430,11 @@ impl Calls {
         }
     }
 
-    fn finish(&mut self, position: usize, reason: EndReason, goes_on_as: Option<CallId>) {
+    fn finish(&mut self, position: usize, reason: EndReason) {
+        self.finish_as(position, reason, None);
+    }
+
+    fn finish_as(&mut self, position: usize, reason: EndReason, goes_on_as: Option<CallId>) {
         let call = self.calls.remove(position);
         let missed = call.state == State::RingingIn
             && !matches!(reason, EndReason::Declined | EndReason::Merged)
