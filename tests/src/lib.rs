@@ -11,6 +11,7 @@
 //! | [`pulse`] | a PulseAudio server of a test's own |
 //! | [`screen`] | a screen of its own for a window under test, with a keyboard |
 //! | [`sim`] | the simulated world: real relay, real clients, real quinn, in virtual time over seeded links |
+//! | [`voices`] | what is said in tests of sound |
 //! | [`window`] | somebody before a window of their own |
 
 #[cfg(target_os = "linux")]
@@ -23,4 +24,5 @@ pub mod pulse;
 pub mod real;
 pub mod screen;
 pub mod sim;
+pub mod voices;
 pub mod window;

@@ -19,6 +19,7 @@
 //! | [`echo`] reference | 32 blocks | the newest is dropped: that block's echo is not cancelled |
 //! | [`manager`] commands | none | a person's clicks, and one report a stream: they do not pile up |
 
+mod canceller;
 mod check;
 mod convert;
 #[cfg(target_os = "linux")]

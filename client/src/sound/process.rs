@@ -8,12 +8,15 @@ use std::time::Duration;
 use sonora::{
     AudioProcessing, Config, StreamConfig,
     config::{
-        AdaptiveDigital, EchoCanceller, GainController2, HighPassFilter, MaxProcessingRate, NoiseSuppression,
-        NoiseSuppressionLevel, Pipeline,
+        AdaptiveDigital, GainController2, HighPassFilter, MaxProcessingRate, NoiseSuppression, NoiseSuppressionLevel,
+        Pipeline,
     },
 };
 
-use super::{BLOCK_SAMPLES, SAMPLE_RATE_HZ, Samples, echo};
+use super::{
+    SAMPLE_RATE_HZ, Samples,
+    canceller::{self, Canceller},
+};
 
 /// What is to be done to the microphone's sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +38,8 @@ impl Switches {
     /// What the filter banks hold back, measured with sonora 0.2.0 (the tests measure it again).
     const fn delay(self) -> Duration {
         Duration::from_millis(match (self.echo, self.noise) {
-            (true, true) => 15,
-            (true, false) => 9,
+            (true, true) => 14,
+            (true, false) => 7,
             (false, true) => 7,
             (false, false) => 0,
         })
@@ -49,46 +52,40 @@ impl Default for Switches {
     }
 }
 
-/// How the canceller does.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Stats {
-    /// What the echo lost on its way through the room, in dB.
-    pub echo_return_loss_db: Option<f64>,
-    /// What the linear part of the canceller took off it, in dB.
-    pub enhancement_db: Option<f64>,
-    /// By how much the canceller finds the echo behind its reference, in ms.
-    pub delay_ms: Option<i32>,
-}
-
 /// Processes one microphone.
 #[derive(Debug)]
 pub struct Processor {
-    inner: AudioProcessing,
+    canceller: Option<Canceller>,
+    rest: AudioProcessing,
     switches: Switches,
-    unused: Samples,
 }
 
 impl Processor {
     /// Starts with these.
     pub fn new(switches: Switches) -> Self {
         let stream = StreamConfig::new(SAMPLE_RATE_HZ, 1);
-        let inner =
-            AudioProcessing::builder().config(config(switches)).capture_config(stream).render_config(stream).build();
-        Self { inner, switches, unused: [0.0; BLOCK_SAMPLES] }
+        let rest = AudioProcessing::builder().config(config(switches)).capture_config(stream).build();
+        Self { canceller: switches.echo.then(Canceller::new), rest, switches }
     }
 
     /// Switches parts on or off. It allocates, takes 1 ms, and the canceller begins to learn afresh (1 s).
     pub fn switch(&mut self, switches: Switches) {
         if switches != self.switches {
             self.switches = switches;
-            self.inner.apply_config(config(switches));
+            self.rest.apply_config(config(switches));
+            self.forget_echo();
         }
     }
 
     /// The device was changed: the room is another one, or is heard from elsewhere.
     pub fn reset(&mut self) {
         let stream = StreamConfig::new(SAMPLE_RATE_HZ, 1);
-        self.inner.initialize(stream, stream, stream, stream);
+        self.rest.initialize(stream, stream, stream, stream);
+        self.forget_echo();
+    }
+
+    fn forget_echo(&mut self) {
+        self.canceller = self.switches.echo.then(Canceller::new);
     }
 
     /// Processes a captured block; `far` is its reference.
@@ -96,13 +93,12 @@ impl Processor {
         if self.switches == Switches::OFF {
             return;
         }
+        if let Some(canceller) = &mut self.canceller {
+            canceller.cancel(far, near);
+        }
         let captured = *near;
-        let fed = self
-            .inner
-            .process_render_f32(&[far], &mut [&mut self.unused])
-            .and_then(|()| self.inner.set_stream_delay_ms(echo::LEAD.as_millis() as i32))
-            .and_then(|()| self.inner.process_capture_f32(&[&captured], &mut [near]));
-        debug_assert!(fed.is_ok(), "one channel of 48 kHz and a delay below 500 ms are always right: {fed:?}");
+        let fed = self.rest.process_capture_f32(&[&captured], &mut [near]);
+        debug_assert!(fed.is_ok(), "one channel of 48 kHz is always right: {fed:?}");
     }
 
     /// By how much what comes out lies behind what went in.
@@ -110,14 +106,9 @@ impl Processor {
         self.switches.delay()
     }
 
-    /// How the canceller does.
-    pub fn stats(&self) -> Stats {
-        let stats = self.inner.statistics();
-        Stats {
-            echo_return_loss_db: stats.echo_return_loss,
-            enhancement_db: stats.echo_return_loss_enhancement,
-            delay_ms: stats.delay_ms,
-        }
+    /// How the canceller does, where it is on.
+    pub fn stats(&self) -> Option<canceller::Stats> {
+        self.canceller.as_ref().map(Canceller::stats)
     }
 }
 
@@ -132,8 +123,8 @@ fn config(switches: Switches) -> Config {
     Config {
         // The default of 32 kHz would cut a voice at 16 kHz.
         pipeline: Pipeline { maximum_internal_processing_rate: MaxProcessingRate::Rate48kHz, ..Pipeline::default() },
-        high_pass_filter: switches.high_pass.then(HighPassFilter::default),
-        echo_canceller: switches.echo.then(EchoCanceller::default),
+        // The canceller has one of its own.
+        high_pass_filter: (switches.high_pass && !switches.echo).then(HighPassFilter::default),
         // Moderate takes off 12 dB. What is higher takes off consonants as well.
         noise_suppression: switches
             .noise
@@ -153,6 +144,7 @@ fn config(switches: Switches) -> Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sound::BLOCK_SAMPLES;
 
     /// A voice-like sound: noise through a resonance, in syllables of 200 ms.
     fn voice(samples: usize) -> Vec<f32> {
@@ -205,8 +197,8 @@ mod tests {
     #[test]
     fn an_echo_is_taken_out() {
         let far = voice(48_000 * 6);
-        // The lead, then 8 ms of way, weaker by 12 dB.
-        let way = echo::LEAD.as_millis() as usize * 48 + 384;
+        // 40 ms of buffers, then 8 ms of way, weaker by 12 dB.
+        let way = 1_920 + 384;
         let near: Vec<f32> = (0..far.len()).map(|n| if n < way { 0.0 } else { far[n - way] * 0.25 }).collect();
         let out = processed(Switches { gain: false, ..Switches::default() }, &near, &far);
         let gone_db = 10.0 * (power(&near[192_000..]) / power(&out[192_000..]).max(1e-12)).log10();
