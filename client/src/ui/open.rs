@@ -32,29 +32,52 @@ const TIMED: usize = 120;
 /// How long the drawings of the last new pictures took, in milliseconds.
 #[derive(Debug, Default)]
 pub struct Timing {
-    drawings: VecDeque<[f32; 3]>,
+    drawings: VecDeque<[f32; PARTS.len()]>,
+    /// When the driver was last done with a drawing.
+    free: Timestamp,
 }
 
 /// Where the time of a drawing went.
-pub const PARTS: [&str; 3] = ["waited", "recorded", "driver"];
+pub const PARTS: [&str; 4] = ["display", "woken", "recorded", "driver"];
 
 impl Timing {
-    fn add(&mut self, parts: [f32; 3]) {
+    fn add(&mut self, moments: &Moments) {
         if self.drawings.len() == TIMED {
             self.drawings.pop_front();
         }
-        self.drawings.push_back(parts);
+        let ms = |from: Timestamp, to: Timestamp| to.since(from).as_secs_f32() * 1e3;
+        let Moments { decoded, begun, taken, submitted, presented } = *moments;
+        let free = self.free.max(decoded);
+        self.drawings.push_back([
+            ms(decoded, free) + ms(begun, taken),
+            ms(free, begun),
+            ms(taken, submitted),
+            ms(submitted, presented),
+        ]);
     }
 
-    /// The middle of each of [`PARTS`]: decoded until the driver had an image to draw on, until everything was recorded,
+    /// The middle of each of [`PARTS`]: what a decoded picture waited for the display, which still had the one before or
+    /// had no image to draw on; until drawing began, with the widgets laid out if need be; until everything was recorded;
     /// and within the submit and present calls, where a software driver draws.
-    pub fn p50_ms(&self) -> [f32; 3] {
+    pub fn p50_ms(&self) -> [f32; PARTS.len()] {
         std::array::from_fn(|part| {
             let mut times: Vec<f32> = self.drawings.iter().map(|drawing| drawing[part]).collect();
             times.sort_by(f32::total_cmp);
             times.get(times.len() / 2).copied().unwrap_or_default()
         })
     }
+}
+
+/// The way of a picture through a drawing.
+struct Moments {
+    decoded: Timestamp,
+    /// Drawing began.
+    begun: Timestamp,
+    /// The driver had an image to draw on.
+    taken: Timestamp,
+    /// Everything was recorded.
+    submitted: Timestamp,
+    presented: Timestamp,
 }
 
 /// An open window.
@@ -223,6 +246,7 @@ impl Open {
     ///
     /// [`gpu::Error::Draw`].
     pub fn draw(&mut self, textures: &egui::TexturesDelta) -> Result<(), gpu::Error> {
+        let begun = self.clock.now();
         self.gpu.update_textures(textures);
         let Self { gpu, layout, clock, cells, window, .. } = self;
         let mut drawn: Option<(Record, Timestamp)> = None;
@@ -249,10 +273,10 @@ impl Open {
         if let (Ok(true), Some((record, taken))) = (&done, drawn) {
             let presented = clock.now();
             let decoded = Timestamp::from_nanos(record.decoded_ns.unwrap_or_default());
-            let ms = |from: Timestamp, to: Timestamp| to.since(from).as_secs_f32() * 1e3;
-            self.timing.add([ms(decoded, taken), ms(taken, submitted), ms(submitted, presented)]);
+            self.timing.add(&Moments { decoded, begun, taken, submitted, presented });
             record.shown(presented);
         }
+        self.timing.free = self.clock.now();
         self.gpu.free_textures(textures);
         done.map(drop)
     }

@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use visavis_tests::{
-    claims::{Verdicts, load, percentile, quality, setup},
+    claims::{Verdicts, load, percentile, quality, setup, window},
     demo,
 };
 
@@ -40,6 +40,19 @@ enum Claim {
         /// How many.
         #[arg(long, default_value_t = 20)]
         calls: u32,
+    },
+    /// Calls in a window, on a screen that nobody sees: start, decoded picture to present call, processor time beside the
+    /// client without a window.
+    Window {
+        /// Pictures of both sides, instead of the generated scene of 1280x720.
+        #[arg(long, value_name = "FILE.y4m")]
+        video: Option<PathBuf>,
+        /// How often, each with a relay and a screen of its own.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: u32,
+        /// How long each call is measured.
+        #[arg(long, default_value_t = 15)]
+        seconds: u32,
     },
     /// Idle clients and concurrent calls: the relay's memory and processor time, told without a bound.
     Load {
@@ -116,6 +129,42 @@ fn run(claim: Claim) -> anyhow::Result<()> {
                 percentile(&mut delays, 0.5),
                 percentile(&mut delays, 0.95),
                 percentile(&mut delays, 1.0)
+            );
+        }
+        Claim::Window { video, runs, seconds } => {
+            let plan = window::Plan { video, seconds: f64::from(seconds) };
+            let mut outcomes = Vec::new();
+            for run in 0..runs {
+                let outcome = window::run(&plan, &folder.path().join(run.to_string()))?;
+                let [display, woken, recorded, driver] = outcome.drawing_p50_ms;
+                println!(
+                    "run {}: online after {:.0} ms; {:.1} pictures/s; p50 of a decoded picture: {woken:.2} ms until it is \
+                     drawn and {recorded:.2} to record, beside {display:.2} waiting for the display and {driver:.2} in \
+                     its driver; of a core {:.0} % with a window, {:.0} % without",
+                    run + 1,
+                    outcome.usable_ms,
+                    outcome.fps,
+                    outcome.processor[0] * 100.0,
+                    outcome.processor[1] * 100.0
+                );
+                outcomes.push(outcome);
+            }
+            let median = |figure: &dyn Fn(&window::Outcome) -> f64| {
+                percentile(&mut outcomes.iter().map(figure).collect::<Vec<_>>(), 0.5)
+            };
+            verdicts.at_most(
+                "decoded picture to present call, beyond the display's own time, p50, ms",
+                median(&|outcome| outcome.drawing_p50_ms[1] + outcome.drawing_p50_ms[2]),
+                3.0,
+            );
+            println!(
+                "medians: online after {:.0} ms, {:.2} ms waiting for the display, {:.2} in its driver, {:.0} % of a core with a window and {:.0} % \
+                 without",
+                median(&|outcome| outcome.usable_ms),
+                median(&|outcome| outcome.drawing_p50_ms[0]),
+                median(&|outcome| outcome.drawing_p50_ms[3]),
+                median(&|outcome| outcome.processor[0]) * 100.0,
+                median(&|outcome| outcome.processor[1]) * 100.0
             );
         }
         Claim::Load { idle, calls, seconds } => {

@@ -5,10 +5,12 @@
 //! | [`quality`] | how late, how sharp, how intelligible is a call on loopback? |
 //! | [`setup`] | how soon after the accept is the first picture there? |
 //! | [`load`] | what do idle clients and concurrent calls cost the relay? |
+//! | [`window`] | how soon does a window show a decoded picture, and what does it cost? |
 
 pub mod load;
 pub mod quality;
 pub mod setup;
+pub mod window;
 
 /// Measured figures held against what is claimed of them.
 #[derive(Debug, Default)]
