@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use crate::real::{PATIENCE, Person, Process, SMALL, Setup, binary};
+use crate::real::{PATIENCE, Person, Process, SMALL, Setup, binary, skipped};
 
 /// What real sound under test needs and this machine lacks, by name.
 pub fn missing() -> Option<&'static str> {
@@ -42,8 +42,7 @@ impl Place {
     ///
     /// Whatever went wrong first.
     pub fn new(sinks: &[(&str, u32)]) -> anyhow::Result<Option<Self>> {
-        if let Some(what) = missing() {
-            println!("SKIPPED: {what} is not installed here");
+        if skipped(missing()) {
             return Ok(None);
         }
         let setup = Setup::new(["alice", "bob"])?;

@@ -23,6 +23,15 @@ pub const PASSWORD: &str = "correct horse battery";
 /// Flags for a call whose media cost little.
 pub const SMALL: [&str; 2] = ["--size=160x120", "--video-rate=100"];
 
+/// Whether a test cannot run here, since something is missing: then it says so. With `CI` set it fails instead, since
+/// there everything is installed.
+pub fn skipped(missing: Option<&str>) -> bool {
+    let Some(what) = missing else { return false };
+    assert!(std::env::var_os("CI").is_none(), "{what} is not installed, and CI is to run every test");
+    println!("SKIPPED: {what} is not installed here; cargo xtask setup installs it.");
+    true
+}
+
 /// The path of one of the workspace's binaries, beside the running one.
 ///
 /// # Errors

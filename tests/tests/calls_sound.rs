@@ -9,7 +9,7 @@ use visavis_codec::wav;
 use visavis_tests::{
     hearing::{RATE_HZ, level_db, matches, median, understood},
     pulse::{Place, missing_for_alsa},
-    real::Process,
+    real::{Process, skipped},
     voices::speech,
 };
 
@@ -71,8 +71,7 @@ fn voices_are_heard_at_the_other_ends_and_their_delays_are_as_told() -> anyhow::
 
 #[test]
 fn voices_are_heard_through_alsa_where_there_is_no_sound_server() -> anyhow::Result<()> {
-    if let Some(what) = missing_for_alsa() {
-        println!("SKIPPED: {what} is not installed here");
+    if skipped(missing_for_alsa()) {
         return Ok(());
     }
     let Some(place) = Place::new(&PLACES)? else { return Ok(()) };

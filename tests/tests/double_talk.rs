@@ -10,6 +10,7 @@ use visavis_codec::wav;
 use visavis_tests::{
     hearing::{RATE_HZ, level_db, understood},
     pulse::missing,
+    real::skipped,
     voices::speech,
 };
 
@@ -117,8 +118,7 @@ fn judge(room: &Room, far: &[i16], near: &[i16]) -> anyhow::Result<Judged> {
 
 #[test]
 fn whoever_speaks_while_the_other_does_is_understood() -> anyhow::Result<()> {
-    if let Some(what) = missing() {
-        println!("SKIPPED: {what} is not installed here");
+    if skipped(missing()) {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;

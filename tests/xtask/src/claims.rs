@@ -9,10 +9,10 @@ use crate::{demo, process};
 
 pub const COMMAND: crate::Command = crate::Command {
     name: "claims",
-    takes: "quality|setup|load [--help]",
+    takes: "quality|setup|window|load [--help]",
     about: "Measures a claim with the real programs and prints the figures: delay, sharpness and\n\
-            intelligibility of a call (quality), accept to first picture (setup), what clients\n\
-            and calls cost a relay (load). Nothing else should run meanwhile.",
+            intelligibility of a call (quality), accept to first picture (setup), the window's\n\
+            start, delay and cost (window), what clients and calls cost a relay (load). Nothing else should run meanwhile.",
     run,
 };
 

@@ -19,8 +19,8 @@
 //! a 720p frame comes 3 ms later. What it can do, the direct way must be able to do in any case.
 //!
 //! It is kept behind the feature `nokhwa`, off by default, as the way to cameras on other systems once the helper runs
-//! there; with the feature, `cargo nextest run -p visavis-tests --features nokhwa` runs it on Linux. Not always, because
-//! it brings 20 crates more (`image` and its colour management among them), 104 s of processor time in a clean build, as
+//! there; with the feature, `cargo nextest run -p visavis-tests --features nokhwa` runs it on Linux, as CI does. Not in
+//! every build, because it brings 20 crates more (`image` and its colour management among them), 104 s of processor time in a clean build, as
 //! much as `v4l` and the generator of its bindings.
 
 mod devices;
