@@ -146,6 +146,26 @@ fn a_window_that_changes_its_size_all_the_time_stalls_no_media() -> anyhow::Resu
 }
 
 #[test]
+fn a_second_start_calls_the_window_that_is_open() -> anyhow::Result<()> {
+    if skipped("a_second_start_calls_the_window_that_is_open") {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let relay = Relay::start(&folder.path().join("relay"))?;
+    let person = Person::new(folder.path(), "alice");
+    person.join(&relay.link, &[])?;
+    let mut alice = Somebody::sits_down(folder.path(), "alice", &SCENE, &[])?;
+    alice.sees("being online", |shown| shown["connection"] == "online")?;
+    let mut again = person.start_window(&alice.screen.display, &[&relay.link], &[])?;
+    let (status, lines) = again.finish_within(PATIENCE)?;
+    ensure!(status.success() && lines == ["Visavis is open already: its window comes to the front."], "{lines:?}");
+    alice.sees("what became of the link", |shown| {
+        shown["notice"] == "You have joined 127.0.0.1 already, as alice." && shown["access"] == "member"
+    })?;
+    relay.stop()
+}
+
+#[test]
 fn without_a_display_one_sentence_says_what_to_do() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let mut command = std::process::Command::new(binary("visavis")?);

@@ -22,7 +22,7 @@ pub(super) fn begin(options: &Options) -> (State, Option<Profile>) {
 }
 
 /// What becomes of a link that somebody opens who is at a relay already.
-fn opened(link: &str, profile: &Profile) -> Option<Notice> {
+pub(super) fn opened(link: &str, profile: &Profile) -> Option<Notice> {
     let link: Link = link.parse().ok()?;
     let Profile { name, link: Link { host, .. }, .. } = profile;
     Some(if link.without_token() == profile.link {

@@ -10,7 +10,7 @@ use visavis_proto::{
 use zeroize::Zeroizing;
 
 use super::{
-    beginning::{begin, member},
+    beginning::{begin, member, opened},
     media::{Maker, Ring},
     running::{Media, News},
     settings::Settings,
@@ -68,6 +68,8 @@ pub enum Command {
     Retry,
     /// Join again on a device that the relay does not let in any more.
     JoinAgain,
+    /// An invite link was opened while a profile is there.
+    OpenLink(String),
 }
 
 /// What it takes to get in.
@@ -388,6 +390,11 @@ impl Engine {
                 self.state.call.take_if(|call| !call.going());
             }
             Command::Retry => self.retry(),
+            Command::OpenLink(link) => {
+                if let Ok(profile) = Profile::load(&self.options.folder) {
+                    self.state.notice = opened(&link, &profile);
+                }
+            }
             Command::JoinAgain => {
                 if matches!(self.state.connection, Connection::Refused(_)) {
                     // Whoever was at that relay is not to be seen at another.

@@ -74,7 +74,13 @@ pub struct Arguments {
 impl Arguments {
     /// Opens the window and stays until it is closed.
     pub fn run(self, folder: PathBuf) -> anyhow::Result<()> {
-        let _alone = claim(&folder)?;
+        let _alone = match claim(&folder) {
+            Err(_) if ui::door::knock(&folder, self.link.as_deref()) => {
+                println!("Visavis is open already: its window comes to the front.");
+                return Ok(());
+            }
+            other => other?,
+        };
         let seed = if self.answer_automatically { talk::CALLEE_SEED } else { talk::CALLER_SEED };
         let plan = Plan {
             pictures: match self.video {

@@ -19,6 +19,7 @@
 //! [`theme`] has colours, type and spacing, [`icons`] and [`widgets`] what is drawn with them, [`screens`] the rest.
 
 pub mod desktop;
+pub mod door;
 mod eye;
 pub mod fonts;
 pub mod gpu;

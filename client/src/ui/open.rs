@@ -215,6 +215,13 @@ impl Open {
         self.window.inner_size()
     }
 
+    /// Asks the desktop to put the window before all others; one that does not, points at it.
+    pub fn come_to_front(&self) {
+        self.window.set_minimized(false);
+        self.window.focus_window();
+        self.window.request_user_attention(Some(UserAttentionType::Informational));
+    }
+
     /// Asks the desktop to point at the window, or no longer.
     pub fn call_attention(&self, wanted: bool) {
         self.window.request_user_attention(wanted.then_some(UserAttentionType::Critical));

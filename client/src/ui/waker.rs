@@ -27,6 +27,8 @@ pub enum Wake {
     Theme(egui::Theme),
     /// A screen reader came, went, or acts.
     Accessibility(egui_winit::accesskit_winit::Event),
+    /// The program was started again on the same profile, with this link or an empty one.
+    Knock(String),
     /// The program is to end.
     Quit,
 }

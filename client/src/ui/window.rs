@@ -11,7 +11,7 @@ use winit::{
 };
 
 use super::{
-    gpu,
+    door, gpu,
     local::Local,
     open::Open,
     pictures::Cell,
@@ -28,7 +28,7 @@ use crate::{
         self, App, Command,
         media::Maker,
         settings::Settings,
-        state::{Notice, Phase, State},
+        state::{Access, Notice, Phase, State},
     },
     clock::Clock,
     thread::{Stage, Urgency},
@@ -125,6 +125,7 @@ pub fn run<F: Future<Output = ()>>(
         ended().await;
         quit.send(Wake::Quit);
     })?;
+    let _door = door::open(&options.folder, waker.clone());
     let app = App::start(app::Options {
         folder: options.folder,
         settings: settings.clone(),
@@ -204,8 +205,19 @@ impl ApplicationHandler<Wake> for Shell {
                 }
             }
             (Wake::Theme(theme), Some(open)) => open.set_theme(theme),
+            (Wake::Knock(link), Some(open)) => {
+                open.come_to_front();
+                match self.state.access {
+                    _ if link.is_empty() => {}
+                    Access::Member { .. } => self.app.command(Command::OpenLink(link)),
+                    Access::Welcome | Access::Joining => {
+                        self.local.form.link = link;
+                        open.wants_layout();
+                    }
+                }
+            }
             (Wake::Accessibility(event), Some(open)) => open.assist(event.window_event),
-            (Wake::Theme(_) | Wake::Accessibility(_), None) => {}
+            (Wake::Theme(_) | Wake::Knock(_) | Wake::Accessibility(_), None) => {}
         }
     }
 
