@@ -1,9 +1,6 @@
 //! Calls with microphones and speakers of a private PulseAudio server: what is heard, how late, and what of it echoes.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::Path;
 
 use anyhow::{Context, ensure};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -11,7 +8,7 @@ use visavis::stats::record::{Fate, FrameRecord, Media, Side};
 use visavis_codec::wav;
 use visavis_tests::{
     hearing::{RATE_HZ, level_db, matches, median, understood},
-    pulse::{Place, missing_for_alsa},
+    pulse::{Place, missing_for_alsa, speech},
     real::Process,
 };
 
@@ -30,19 +27,6 @@ fn hear_out(room: Process) -> anyhow::Result<()> {
     let (status, lines) = room.finish()?;
     ensure!(status.success(), "{status}: {lines:?}");
     Ok(())
-}
-
-/// Half a minute of speech, spoken by espeak-ng; `loudness` is 100 for full scale.
-fn speech(place: &Place, voice: &str, loudness: u32) -> anyhow::Result<PathBuf> {
-    const TEXT: &str = "The north wind and the sun were disputing which was the stronger, when a traveller came along \
-         wrapped in a warm cloak. They agreed that the one who first succeeded in making the traveller take his cloak \
-         off should be considered stronger than the other. Then the north wind blew as hard as he could, but the more \
-         he blew, the more closely did the traveller fold his cloak around him.";
-    let path = place.file(&format!("{voice}.wav"));
-    let mut espeak = Command::new("espeak-ng");
-    espeak.args(["-v", voice, "-a", &loudness.to_string(), "-w"]).arg(&path).arg(TEXT);
-    ensure!(espeak.status()?.success(), "espeak-ng failed");
-    Ok(path)
 }
 
 /// Sound that a file of `--stats` says was heard: when it was captured, in Unix nanoseconds, and how many seconds later
@@ -106,7 +90,7 @@ fn voices_are_heard_through_alsa_where_there_is_no_sound_server() -> anyhow::Res
 /// Both speak, one after the other. What is heard is held against what was said, and against what the clients tell.
 fn converse(place: &Place, calls: Process, answers: Process) -> anyhow::Result<()> {
     let pulse = &place.pulse;
-    let [alices, bobs] = ["en-gb", "en-us"].map(|voice| speech(place, voice, 100));
+    let [alices, bobs] = ["en-gb", "en-us"].map(|voice| speech(place.setup.folder.path(), voice, 100));
     let (alices, bobs) = (alices?, bobs?);
     let mut began_at = Vec::new();
     for (says, mouth, hears, ear, speech) in
@@ -206,7 +190,7 @@ fn what_the_room_echoes_is_taken_out_of_what_goes_back() -> anyhow::Result<()> {
     let (calls, mut answers) = place.call(&alice_has, &["--microphone=Monitor of Room", "--speaker=Far"])?;
     answers.wait_for("In a call with")?;
     let [microphone, returned] = ["microphone.wav", "returned.wav"].map(|name| place.file(name));
-    let far = speech(&place, "en-gb", 100)?;
+    let far = speech(place.setup.folder.path(), "en-gb", 100)?;
     let (room, _) = place.pulse.start_room(&[
         "--seconds=15",
         &format!("--record=Monitor of Room={}", microphone.display()),
