@@ -11,6 +11,35 @@ pub fn level_db(samples: &[i16]) -> f64 {
     10.0 * (power / samples.len().max(1) as f64).max(1e-12).log10()
 }
 
+/// The notes of the tone that a speaker is tried with, in Hz.
+pub const TEST_HZ: [f64; 3] = [523.25, 659.26, 783.99];
+
+/// The notes that tell somebody that they are called, in Hz.
+pub const RING_HZ: [f64; 4] = [523.25, 659.26, 783.99, 1_046.5];
+
+/// What tells a caller that it rings there, in Hz.
+pub const RINGBACK_HZ: [f64; 1] = [425.0];
+
+/// How much of the power of some samples, of [`RATE_HZ`], is at these notes: 1 if nothing else is heard.
+pub fn share_of_notes(samples: &[i16], hertz: &[f64]) -> f64 {
+    // A tenth of a second tells notes 10 Hz apart.
+    const PIECE: usize = RATE_HZ / 10;
+    let (mut at_notes, mut whole) = (0.0, 0.0);
+    for piece in samples.chunks_exact(PIECE) {
+        whole += piece.iter().map(|&sample| f64::from(sample).powi(2)).sum::<f64>();
+        for hertz in hertz {
+            let (mut cosine, mut sine) = (0.0, 0.0);
+            for (n, &sample) in piece.iter().enumerate() {
+                let angle = 2.0 * PI * hertz * n as f64 / RATE_HZ as f64;
+                cosine += f64::from(sample) * angle.cos();
+                sine += f64::from(sample) * angle.sin();
+            }
+            at_notes += (cosine * cosine + sine * sine) * 2.0 / PIECE as f64;
+        }
+    }
+    at_notes / whole.max(1.0)
+}
+
 /// How a piece of what was said is found again in what was heard.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Match {
@@ -276,6 +305,18 @@ mod tests {
         assert!((delay(&|found| found.at_s < 1.7) - 0.1).abs() < 2e-4);
         assert!((delay(&|found| found.at_s > 2.1) - 0.11).abs() < 2e-4);
         assert!(median(found.iter().map(|found| found.alike)).expect("found") > 0.99);
+    }
+
+    #[test]
+    fn notes_are_told_apart() {
+        let note = |hertz: f64| -> Vec<i16> {
+            let sample = |n: usize| (n as f64 / RATE_HZ as f64 * hertz * 2.0 * PI).sin() * 3_000.0;
+            (0..RATE_HZ).map(|n| sample(n) as i16).collect()
+        };
+        assert!(share_of_notes(&note(425.0), &RINGBACK_HZ) > 0.99);
+        assert!(share_of_notes(&note(523.25), &RINGBACK_HZ) < 0.02);
+        assert!(share_of_notes(&voice(1, 4), &RINGBACK_HZ) < 0.2);
+        assert_eq!(share_of_notes(&[0; RATE_HZ], &RINGBACK_HZ), 0.0);
     }
 
     #[test]

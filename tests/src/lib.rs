@@ -9,7 +9,7 @@
 //! | [`fates`] | whether the records of a call leave no frame out |
 //! | [`hearing`] | judging recorded sound: how late, how alike, how well understood |
 //! | [`pulse`] | a PulseAudio server of a test's own |
-//! | [`screen`] | a screen of its own for a window under test, with a keyboard |
+//! | [`screen`] | a screen of its own for a window under test, with keyboard and mouse |
 //! | [`sim`] | the simulated world: real relay, real clients, real quinn, in virtual time over seeded links |
 //! | [`voices`] | what is said in tests of sound |
 //! | [`window`] | somebody before a window of their own |

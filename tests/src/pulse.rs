@@ -3,11 +3,13 @@
 //! Its sinks play nowhere; what one plays can be heard from its monitor, which is a microphone to everybody else.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, ensure};
+use visavis_codec::wav;
 
 use crate::real::{PATIENCE, Person, Process, SMALL, Setup, binary, skipped};
 
@@ -97,6 +99,11 @@ impl Pulse {
         Ok(Self { process, folder: folder.to_owned(), sinks })
     }
 
+    /// What leads a process to this server and to none that the machine itself has.
+    pub fn environment(&self) -> [(&'static str, OsString); 6] {
+        environment(&self.folder)
+    }
+
     /// Lets a command use this server.
     pub fn serve<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         within(&self.folder, command)
@@ -154,6 +161,21 @@ impl Pulse {
         Ok((room, began))
     }
 
+    /// Begins to record what these sinks play, from now on for so many seconds.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is not there.
+    pub fn hear<const N: usize>(&self, sinks: [&str; N], seconds: u64) -> anyhow::Result<Heard<N>> {
+        let files = sinks.map(|sink| self.folder.join(format!("heard-{sink}.wav")));
+        let mut arguments = vec![format!("--seconds={seconds}")];
+        let records = sinks.iter().zip(&files);
+        arguments.extend(records.map(|(sink, file)| format!("--record=Monitor of {sink}={}", file.display())));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (room, began_ns) = self.start_room(&arguments)?;
+        Ok(Heard { room, began_ns, files })
+    }
+
     /// Plays a wav file once, until it ends or what is answered is dropped. At its leisure, so that the server has time
     /// for those whose delay counts.
     ///
@@ -173,6 +195,15 @@ impl Pulse {
     /// If there is none of that name.
     pub fn make_default(&self, sink: &str) -> anyhow::Result<()> {
         self.ask(&["set-default-sink", sink])?;
+        self.make_default_microphone(sink)
+    }
+
+    /// Makes what a sink plays the system's own choice of a microphone.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name.
+    pub fn make_default_microphone(&self, sink: &str) -> anyhow::Result<()> {
         self.ask(&["set-default-source", &format!("{sink}.monitor")]).map(drop)
     }
 
@@ -253,6 +284,32 @@ impl Pulse {
     }
 }
 
+/// What some sinks play, while it is recorded.
+#[derive(Debug)]
+pub struct Heard<const N: usize> {
+    room: Process,
+    /// When the recordings begin, in Unix nanoseconds.
+    pub began_ns: u64,
+    files: [PathBuf; N],
+}
+
+impl<const N: usize> Heard<N> {
+    /// Waits for the end of the recordings; answers their samples, of 48 kHz.
+    ///
+    /// # Errors
+    ///
+    /// If something was not recorded.
+    pub fn finish(self) -> anyhow::Result<[Vec<i16>; N]> {
+        let (status, lines) = self.room.finish()?;
+        ensure!(status.success(), "{status}: {lines:?}");
+        let mut heard = [const { Vec::new() }; N];
+        for (samples, file) in heard.iter_mut().zip(self.files) {
+            *samples = wav::read_mono_48k(file)?;
+        }
+        Ok(heard)
+    }
+}
+
 fn run(folder: &Path, sinks: &[(String, u32)]) -> anyhow::Result<Process> {
     let socket = folder.join("native");
     let _none_of_a_server_before = std::fs::remove_file(&socket);
@@ -272,14 +329,18 @@ fn run(folder: &Path, sinks: &[(String, u32)]) -> anyhow::Result<Process> {
 
 /// Nothing is found of the servers that the machine itself has, nor of their cookie.
 fn within<'a>(folder: &Path, command: &'a mut Command) -> &'a mut Command {
-    command
-        .env("HOME", folder)
-        .env_remove("PULSE_COOKIE")
-        .env("PULSE_SERVER", format!("unix:{}", folder.join("native").display()))
-        .env("PULSE_RUNTIME_PATH", folder)
-        .env("XDG_RUNTIME_DIR", folder)
-        .env("XDG_CONFIG_HOME", folder)
-        .env("LC_ALL", "C")
+    command.env_remove("PULSE_COOKIE").envs(environment(folder))
+}
+
+fn environment(folder: &Path) -> [(&'static str, OsString); 6] {
+    [
+        ("HOME", folder.into()),
+        ("PULSE_SERVER", format!("unix:{}", folder.join("native").display()).into()),
+        ("PULSE_RUNTIME_PATH", folder.into()),
+        ("XDG_RUNTIME_DIR", folder.into()),
+        ("XDG_CONFIG_HOME", folder.into()),
+        ("LC_ALL", "C".into()),
+    ]
 }
 
 /// A sink is described by its name; its monitor is then called "Monitor of" it. Without `norewinds` an idle sink renders

@@ -1,4 +1,4 @@
-//! A screen of its own for a window under test: Xvfb, xdotool's keyboard, and what is seen, read from Xvfb's memory.
+//! A screen of its own for a window under test: Xvfb, xdotool's keyboard and mouse, and what is seen, read from Xvfb's memory.
 
 use std::{
     collections::BTreeSet,
@@ -77,17 +77,42 @@ impl Screen {
         self.xdotool(&["type", "--delay", "8", text])
     }
 
+    /// Clicks this place of the window whose title holds `name`, in pixels from its upper left corner.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such window.
+    pub fn click(&self, name: &str, [x, y]: [u32; 2]) -> anyhow::Result<()> {
+        let (x, y) = (x.to_string(), y.to_string());
+        let window = ["search", "--onlyvisible", "--name", name];
+        self.xdotool(&[&window[..], &["mousemove", "--window", "%1", &x, &y, "click", "1"]].concat())
+    }
+
     /// Runs xdotool on this screen.
     ///
     /// # Errors
     ///
     /// If it fails or hangs.
     pub fn xdotool(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        self.ask(arguments).map(drop)
+    }
+
+    /// How many windows are seen whose titles hold `name`.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn windows(&self, name: &str) -> anyhow::Result<usize> {
+        Ok(self.ask(&["search", "--onlyvisible", "--name", name])?.len())
+    }
+
+    /// Runs xdotool and answers its lines.
+    fn ask(&self, arguments: &[&str]) -> anyhow::Result<Vec<String>> {
         let mut command = Command::new("xdotool");
         command.args(arguments).env("DISPLAY", &self.display);
         let (status, lines) = Process::start("xdotool", &mut command)?.finish()?;
         ensure!(status.success(), "xdotool {arguments:?} failed: {lines:?}");
-        Ok(())
+        Ok(lines)
     }
 
     /// What is seen now.

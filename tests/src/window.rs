@@ -1,4 +1,4 @@
-//! Somebody before a window of their own: a screen that nobody sees, a keyboard, and what the window tells.
+//! Somebody before a window of their own: a screen that nobody sees, keyboard and mouse, and what the window tells.
 
 use std::{ffi::OsStr, path::Path};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     real::{PATIENCE, Person, Process},
-    screen::{Screen, missing},
+    screen::Screen,
 };
 
 /// Of the screen, and of the window on it, in pixels.
@@ -23,7 +23,7 @@ pub const SCENE: [&str; 2] = ["--scene", "--size=640x360"];
 pub struct Somebody {
     /// Who.
     pub name: &'static str,
-    /// Their screen and keyboard.
+    /// Their screen, keyboard and mouse.
     pub screen: Screen,
     /// The client.
     pub window: Process,
@@ -44,7 +44,21 @@ impl Somebody {
         arguments: &[&str],
         environment: &[(&str, &OsStr)],
     ) -> anyhow::Result<Self> {
-        let screen = Screen::start(WIDTH, HEIGHT)?;
+        Self::sits_down_at(Screen::start(WIDTH, HEIGHT)?, folder, name, arguments, environment)
+    }
+
+    /// As [`Self::sits_down`], at this screen.
+    ///
+    /// # Errors
+    ///
+    /// If no window comes up.
+    pub fn sits_down_at(
+        screen: Screen,
+        folder: &Path,
+        name: &'static str,
+        arguments: &[&str],
+        environment: &[(&str, &OsStr)],
+    ) -> anyhow::Result<Self> {
         let flags = [&["--state-json"], arguments].concat();
         let window = Person::new(folder, name).start_window(&screen.display, &flags, environment)?;
         screen.focus("Visavis")?;
@@ -95,6 +109,21 @@ impl Somebody {
         Ok(())
     }
 
+    /// Clicks the button, menu row or switch of this name, as soon as there is one.
+    ///
+    /// # Errors
+    ///
+    /// If there never is.
+    pub fn clicks(&mut self, button: &str) -> anyhow::Result<()> {
+        // What was told until now counts: buttons move from screen to screen.
+        while let Some(line) = self.window.try_line() {
+            self.shown = serde_json::from_str(&line).unwrap_or_else(|_| self.shown.take());
+        }
+        let shown = self.sees(button, |shown| !shown["buttons"][button].is_null())?;
+        let place = serde_json::from_value(shown["buttons"][button].clone())?;
+        self.screen.click("Visavis", place)
+    }
+
     /// Types the form of the first screen from the present field on.
     ///
     /// # Errors
@@ -124,9 +153,4 @@ impl Somebody {
         }
         Ok(())
     }
-}
-
-/// Whether a test of this name cannot run here; says so.
-pub fn skipped(_test: &str) -> bool {
-    crate::real::skipped(missing())
 }

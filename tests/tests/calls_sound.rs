@@ -90,9 +90,8 @@ fn voices_are_heard_through_alsa_where_there_is_no_sound_server() -> anyhow::Res
 /// Both speak, one after the other. What is heard is held against what was said, and against what the clients tell.
 fn converse(place: &Place, calls: Process, answers: Process) -> anyhow::Result<()> {
     let pulse = &place.pulse;
-    let [alices, bobs] = ["en-gb", "en-us"].map(|voice| place.file(&format!("{voice}.wav")));
-    speech(&alices, "en-gb", 100)?;
-    speech(&bobs, "en-us", 100)?;
+    let [alices, bobs] = ["en-gb", "en-us"].map(|voice| speech(place.setup.folder.path(), voice, 100));
+    let (alices, bobs) = (alices?, bobs?);
     let mut began_at = Vec::new();
     for (says, mouth, hears, ear, speech) in
         [("alice", "AliceMouth", "bob", "BobEar", &alices), ("bob", "BobMouth", "alice", "AliceEar", &bobs)]
@@ -191,8 +190,7 @@ fn what_the_room_echoes_is_taken_out_of_what_goes_back() -> anyhow::Result<()> {
     let (calls, mut answers) = place.call(&alice_has, &["--microphone=Monitor of Room", "--speaker=Far"])?;
     answers.wait_for("In a call with")?;
     let [microphone, returned] = ["microphone.wav", "returned.wav"].map(|name| place.file(name));
-    let far = place.file("far.wav");
-    speech(&far, "en-gb", 100)?;
+    let far = speech(place.setup.folder.path(), "en-gb", 100)?;
     let (room, _) = place.pulse.start_room(&[
         "--seconds=15",
         &format!("--record=Monitor of Room={}", microphone.display()),

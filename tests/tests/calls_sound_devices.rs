@@ -1,13 +1,15 @@
-//! Microphones and speakers that come and go in a call: real programs, and a PulseAudio server of the test's own.
+//! Microphones and speakers that are tried before a call, and that come and go in one: real programs, and a PulseAudio
+//! server of the test's own.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::Command, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use visavis_codec::wav;
 use visavis_tests::{
-    hearing::{RATE_HZ, level_db},
-    pulse::Place,
+    hearing::{RATE_HZ, TEST_HZ, level_db, matches, median, share_of_notes},
+    pulse::{Place, Pulse},
     real::{PATIENCE, Process, binary, now},
+    voices::speech,
 };
 
 /// No break is longer.
@@ -180,10 +182,65 @@ fn a_server_that_hangs_is_told_of_and_holds_up_nobody() -> anyhow::Result<()> {
     // The call goes on, and ends as every call does.
     hang_up(calls, answers)?;
 
-    let mut command = std::process::Command::new(binary("visavis")?);
+    let mut command = Command::new(binary("visavis")?);
     let audio = Process::start("visavis audio", pulse.serve(command.arg("audio")))?;
     let (status, lines) = audio.finish()?;
     let told = lines.iter().any(|line| line.contains("the sound system does not answer"));
     ensure!(!status.success() && told, "{status}: {lines:?}");
+    Ok(())
+}
+
+/// Starts `visavis audio` with these arguments.
+fn audio(pulse: &Pulse, arguments: &[&str]) -> anyhow::Result<Process> {
+    let mut command = Command::new(binary("visavis")?);
+    Process::start("visavis audio", pulse.serve(command.arg("audio").args(arguments)))
+}
+
+#[test]
+fn a_speaker_is_tried_by_a_tone() -> anyhow::Result<()> {
+    let Some(place) = Place::new(&[("Usual", 48_000), ("Far", 44_100)])? else { return Ok(()) };
+    let heard = place.pulse.hear(["Far", "Usual"], 4)?;
+    let mut tone = audio(&place.pulse, &["--tone", "--speaker=Far"])?;
+    tone.wait_for("A tone of three notes comes from Far.")?;
+    ends_well(tone)?;
+    let [far, usual] = heard.finish()?;
+    let (level, share) = (level_db(&far), share_of_notes(&far, &TEST_HZ));
+    println!("the tone: {level:.1} dBFS, {share:.2} of it at its notes");
+    ensure!(level > -40.0 && share > 0.7, "the tone is heard at {level} dBFS, {share} of it at its notes");
+    ensure!(level_db(&usual) < -70.0, "something is heard where nobody chose to hear it");
+    Ok(())
+}
+
+#[test]
+fn what_is_said_in_a_check_is_played_back() -> anyhow::Result<()> {
+    let sinks = [("Usual", 48_000), ("Mouth", 16_000), ("Ear", 44_100)];
+    let Some(place) = Place::new(&sinks)? else { return Ok(()) };
+    let pulse = &place.pulse;
+    let speech = speech(place.setup.folder.path(), "en-gb", 100)?;
+    let heard = pulse.hear(["Mouth", "Ear", "Usual"], 12)?;
+    let _speaking = pulse.play(&speech, "Mouth")?;
+    let mut check = audio(pulse, &["--check", "--microphone=Monitor of Mouth", "--speaker=Ear"])?;
+    check.wait_for("Say something for four seconds")?;
+    check.wait_for("This is how you sound:")?;
+    ends_well(check)?;
+    let [said, heard, elsewhere] = heard.finish()?;
+    // The four seconds come back after four seconds; what is said before and after them does not.
+    let found = matches(&said, &heard, 5.0);
+    let alike: Vec<_> = found.iter().filter(|found| found.alike > 0.7).collect();
+    let delay_s = median(alike.iter().map(|found| found.delay_s)).context("nothing was said")?;
+    println!("{} of {} pieces come back, {delay_s:.2} s later", alike.len(), found.len());
+    ensure!(alike.len() >= 6 && delay_s > 3.9, "what was said does not come back");
+    ensure!(level_db(&heard) > -40.0, "it is played back at {} dBFS", level_db(&heard));
+    ensure!(level_db(&elsewhere) < -70.0, "something is heard where nobody chose to hear it");
+    Ok(())
+}
+
+#[test]
+fn a_check_of_a_microphone_that_hears_nothing_says_so() -> anyhow::Result<()> {
+    let Some(place) = Place::new(&[("Ear", 48_000), ("Mouth", 48_000)])? else { return Ok(()) };
+    let check = audio(&place.pulse, &["--check", "--microphone=Monitor of Mouth", "--speaker=Ear"])?;
+    let (status, lines) = check.finish()?;
+    let told = lines.iter().any(|line| line.contains("nothing was heard: check that the microphone is switched on"));
+    ensure!(status.code() == Some(1) && told, "{status}: {lines:?}");
     Ok(())
 }

@@ -1,18 +1,21 @@
 //! The window, on a screen that nobody sees: two people join, see each other, talk and hang up, by keyboard.
 //!
 //! What each window shows is asserted by what it tells (`--state-json`) and by what is on the screen. With
-//! `VISAVIS_SHOTS=FOLDER` every step's screen is kept there, to be looked at.
+//! `VISAVIS_SHOTS=FOLDER` every step's screen is kept there, to be looked at. Windows with devices are in `window_devices.rs`.
+
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use visavis_tests::{
-    real::{PASSWORD, PATIENCE, Person, Process, Relay, binary},
-    window::{SCENE, Somebody, skipped},
+    real::{PASSWORD, PATIENCE, Person, Process, Relay, binary, skipped},
+    screen::{Screen, missing},
+    window::{SCENE, Somebody},
 };
 
 #[test]
 fn a_whole_life_by_keyboard() -> anyhow::Result<()> {
-    if skipped("a_whole_life_by_keyboard") {
+    if skipped(missing()) {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
@@ -99,7 +102,7 @@ fn a_whole_life_by_keyboard() -> anyhow::Result<()> {
 
 #[test]
 fn a_window_that_changes_its_size_all_the_time_stalls_no_media() -> anyhow::Result<()> {
-    if skipped("a_window_that_changes_its_size_all_the_time_stalls_no_media") {
+    if skipped(missing()) {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
@@ -147,7 +150,7 @@ fn a_window_that_changes_its_size_all_the_time_stalls_no_media() -> anyhow::Resu
 
 #[test]
 fn a_second_start_calls_the_window_that_is_open() -> anyhow::Result<()> {
-    if skipped("a_second_start_calls_the_window_that_is_open") {
+    if skipped(missing()) {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
@@ -166,9 +169,31 @@ fn a_second_start_calls_the_window_that_is_open() -> anyhow::Result<()> {
 }
 
 #[test]
+fn the_demo_opens_two_windows_in_a_call() -> anyhow::Result<()> {
+    if skipped(missing()) {
+        return Ok(());
+    }
+    let screen = Screen::start(1_280, 800)?;
+    let mut command = Command::new(binary("visavis-demo")?);
+    command.env("DISPLAY", &screen.display).env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
+    let mut demo = Process::start("visavis-demo", command.args(["--seconds=5", "--", "--size=640x360"]))?;
+    for sight in ["alice sees", "bob sees"] {
+        demo.wait_for(sight)?;
+    }
+    let windows = screen.windows("Visavis")?;
+    ensure!(windows == 2, "{windows} windows are open");
+    let colors = screen.look()?.colors_in_the_middle();
+    ensure!(colors > 100, "the windows show {colors} colours where the other should be");
+    let (status, lines) = demo.finish()?;
+    let told = |what: &str| lines.iter().any(|line| line.contains(what));
+    ensure!(status.success() && told("alice -> bob") && told("bob -> alice"), "{status}: {lines:#?}");
+    Ok(())
+}
+
+#[test]
 fn without_a_display_one_sentence_says_what_to_do() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut command = std::process::Command::new(binary("visavis")?);
+    let mut command = Command::new(binary("visavis")?);
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
     command.arg("--profile").arg(folder.path());
     let (status, lines) = Process::start("visavis", &mut command)?.finish()?;

@@ -17,7 +17,7 @@ use super::{
     logo,
     pictures::{Arrived, Cell},
     schedule::{Next, Schedule},
-    theme,
+    tell, theme,
     video::Slot,
     window::{Desk, Error},
 };
@@ -88,10 +88,13 @@ pub struct Open {
     pub context: egui::Context,
     /// How long drawing takes.
     pub timing: Timing,
+    /// What can be clicked, if that is to be told.
+    pub buttons: Option<tell::Buttons>,
     gpu: Gpu,
     input: egui_winit::State,
     schedule: Schedule,
     layout: Layout,
+    size: PhysicalSize<u32>,
     clock: Clock,
     cells: [Cell; Slot::COUNT],
     /// Whether there was a picture when the widgets were last laid out.
@@ -133,10 +136,12 @@ impl Open {
             window,
             context,
             timing: Timing::default(),
+            buttons: None,
             gpu,
             input,
             schedule,
             layout: Layout::default(),
+            size: PhysicalSize::default(),
             clock: desk.clock,
             cells: [desk.remote.clone(), desk.own.clone()],
             here: [false; Slot::COUNT],
@@ -179,11 +184,18 @@ impl Open {
         self.wants_layout();
     }
 
+    /// From now on, [`Self::buttons`] are known.
+    pub fn find_buttons(&mut self) {
+        self.buttons = Some(tell::Buttons::default());
+        self.context.enable_accesskit();
+    }
+
     /// A screen reader asks for the tree of widgets, or acts on one.
     pub fn assist(&mut self, event: accesskit_winit::WindowEvent) {
         match event {
             accesskit_winit::WindowEvent::InitialTreeRequested => self.context.enable_accesskit(),
             accesskit_winit::WindowEvent::ActionRequested(request) => self.input.on_accesskit_action_request(request),
+            accesskit_winit::WindowEvent::AccessibilityDeactivated if self.buttons.is_some() => {}
             accesskit_winit::WindowEvent::AccessibilityDeactivated => self.context.disable_accesskit(),
         }
         self.wants_layout();
@@ -210,9 +222,9 @@ impl Open {
         self.window.fullscreen().is_some()
     }
 
-    /// Width and height in pixels.
-    pub fn size(&self) -> PhysicalSize<u32> {
-        self.window.inner_size()
+    /// Width and height that the widgets were last laid out for, in pixels.
+    pub const fn size(&self) -> PhysicalSize<u32> {
+        self.size
     }
 
     /// Asks the desktop to put the window before all others; one that does not, points at it.
@@ -234,8 +246,13 @@ impl Open {
 
     /// Runs the widgets of `show`. Answers what changed in egui's textures.
     pub fn lay_out(&mut self, show: impl FnMut(&mut egui::Ui)) -> egui::TexturesDelta {
+        self.size = self.window.inner_size();
         let input = self.input.take_egui_input(&self.window);
         let output = self.context.run_ui(input, show);
+        if let (Some(buttons), Some(tree)) = (&mut self.buttons, &output.platform_output.accesskit_update) {
+            *buttons =
+                tell::buttons(tree, self.context.input(|input| input.content_rect().size()), output.pixels_per_point);
+        }
         self.input.handle_platform_output(&self.window, output.platform_output);
         if let Some(viewport) = output.viewport_output.get(&egui::ViewportId::ROOT)
             && let Some(at) = now().checked_add(viewport.repaint_delay)

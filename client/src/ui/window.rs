@@ -184,7 +184,12 @@ impl ApplicationHandler<Wake> for Shell {
     fn resumed(&mut self, event_loop: &ActiveEventLoop) {
         if self.open.is_none() {
             match Open::new(event_loop, &self.desk) {
-                Ok(open) => self.open = Some(open),
+                Ok(mut open) => {
+                    if self.told.is_some() {
+                        open.find_buttons();
+                    }
+                    self.open = Some(open);
+                }
                 Err(error) => self.fail(event_loop, error),
             }
             self.follow(event_loop);
