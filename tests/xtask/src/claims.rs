@@ -12,7 +12,8 @@ pub const COMMAND: crate::Command = crate::Command {
     takes: "quality|setup|window|load [--help]",
     about: "Measures a claim with the real programs and prints the figures: delay, sharpness and\n\
             intelligibility of a call (quality), accept to first picture (setup), the window's\n\
-            start, delay and cost (window), what clients and calls cost a relay (load). Nothing else should run meanwhile.",
+            start, delay and cost (window), what clients and calls cost a relay (load). Nothing\n\
+            else should run meanwhile.",
     run,
 };
 
