@@ -27,7 +27,7 @@ impl Machine {
     ///
     /// If programs or library have not been built, or there is no folder.
     pub fn new() -> anyhow::Result<Self> {
-        let (folder, library) = (tempfile::tempdir()?, pretending_library()?);
+        let (folder, library) = (tempfile::tempdir()?, pretending_library("v4l2-pretend")?);
         let machine = Self { folder, library };
         fs::create_dir_all(machine.nodes())?;
         // In the place of the client's program, for whoever starts helpers by a path.

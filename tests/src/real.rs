@@ -48,14 +48,14 @@ pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// The path of the library that pretends cameras, beside the binaries.
+/// The path of a library that pretends hardware, of the crate of this name; they lie beside the binaries.
 ///
 /// # Errors
 ///
 /// If it has not been built.
-pub fn pretending_library() -> anyhow::Result<PathBuf> {
-    let path = binary("visavis")?.with_file_name("libv4l2_pretend.so");
-    ensure!(path.exists(), "{} has not been built: run cargo build -p v4l2-pretend", path.display());
+pub fn pretending_library(name: &str) -> anyhow::Result<PathBuf> {
+    let path = binary("visavis")?.with_file_name(format!("lib{}.so", name.replace('-', "_")));
+    ensure!(path.exists(), "{} has not been built: run cargo build -p {name}", path.display());
     Ok(path)
 }
 

@@ -136,6 +136,7 @@ cases! {
     a_refused_device_is_told: begins_with("refused", State::Refused);
     an_open_that_hangs_is_ended: begins_with("hang-open", State::Stuck);
     a_format_that_hangs_is_ended: begins_with("hang-format", State::Stuck);
+    a_bus_without_any_room_is_told: begins_with("no-bandwidth", State::Crowded);
     a_driver_that_breaks_its_library_is_survived: begins_with("strange-colours", State::Crashed);
     frames_that_stop_are_noticed: breaks(SMALL, "hang-frames", State::Stuck);
     a_fetch_that_hangs_is_ended: breaks(SMALL, "hang-dequeue", State::Stuck);
@@ -185,6 +186,15 @@ async fn grey_is_shown_without_colour() -> anyhow::Result<()> {
     call.state(State::Live).await;
     let picture = call.picture().await.picture;
     assert!(picture.u.iter().chain(&picture.v).all(|chroma| *chroma == 128));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_camera_with_colour_is_taken_before_one_for_the_lock() -> anyhow::Result<()> {
+    let machine = Machine::new()?;
+    machine.plug(0, "mode = GREY 640x480 1/30")?;
+    machine.plug(2, SMALL)?;
+    assert_eq!(watch(&machine).alive().await, (320, 240));
     Ok(())
 }
 

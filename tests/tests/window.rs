@@ -3,12 +3,12 @@
 //! What each window shows is asserted by what it tells (`--state-json`) and by what is on the screen. With
 //! `VISAVIS_SHOTS=FOLDER` every step's screen is kept there, to be looked at. Windows with devices are in `window_devices.rs`.
 
-use std::process::Command;
+use std::{ffi::OsStr, process::Command};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use visavis_tests::{
-    real::{PASSWORD, PATIENCE, Person, Process, Relay, binary, skipped},
+    real::{PASSWORD, PATIENCE, Person, Process, Relay, binary, pretending_library, skipped},
     screen::{Screen, missing},
     window::{SCENE, Somebody},
 };
@@ -146,6 +146,50 @@ fn a_window_that_changes_its_size_all_the_time_stalls_no_media() -> anyhow::Resu
     let longest = report["directions"][0]["longest_freeze_ms"].as_f64().context("a figure")?;
     ensure!(longest < 1_000.0, "bob's pictures stood still for {longest} ms at alice's");
     Ok(())
+}
+
+#[test]
+fn a_graphics_driver_that_loses_its_device_costs_a_moment_and_one_that_goes_on_doing_so_is_told() -> anyhow::Result<()>
+{
+    if skipped(missing()) {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let relay = Relay::start(&folder.path().join("relay"))?;
+    let people = ["alice", "bob"].map(|name| Person::new(folder.path(), name));
+    people.iter().try_for_each(|person| person.join(&relay.link, &[]))?;
+    let library = pretending_library("vulkan-pretend")?;
+    let manifest = serde_json::json!({
+        "file_format_version": "1.1.0",
+        "layer": {
+            "name": "VK_LAYER_VISAVIS_pretend", "type": "GLOBAL", "library_path": library, "api_version": "1.3.0",
+            "implementation_version": "1", "description": "loses the device when it is told to",
+        },
+    });
+    std::fs::write(folder.path().join("layer.json"), manifest.to_string())?;
+    let lose = folder.path().join("lose");
+    let layer = [
+        ("VK_LAYER_PATH", folder.path().as_os_str()),
+        ("VK_INSTANCE_LAYERS", OsStr::new("VK_LAYER_VISAVIS_pretend")),
+        ("VISAVIS_LOSE_DEVICE", lose.as_os_str()),
+    ];
+    let flags = [&SCENE[..], &["--answer-automatically"]].concat();
+    let mut bob = Somebody::sits_down(folder.path(), "bob", &flags, &layer)?;
+    bob.sees("being online", |shown| shown["connection"] == "online")?;
+    let mut alice = people[0].start(&["call", "bob", "--size=320x180", "--duration=600"])?;
+    let before = bob.sees("the other's picture", |shown| shown["remote"] == "here")?["window"].clone();
+    std::fs::write(&lose, "")?;
+    let after =
+        bob.sees("the call in another window", |shown| shown["window"] != before && shown["remote"] == "here")?;
+    ensure!(after["call"]["phase"] == "live" && after["size"] == serde_json::json!([1_120, 720]), "{after}");
+    let colors = bob.screen.look()?.colors_in_the_middle();
+    ensure!(colors > 100, "the new window shows {colors} colours where the other should be");
+    std::fs::write(&lose, "")?;
+    let (status, lines) = bob.window.finish_within(PATIENCE)?;
+    let told = lines.iter().any(|line| line.contains("the graphics driver failed while drawing"));
+    ensure!(status.code() == Some(1) && told, "{status}: {lines:?}");
+    alice.wait_for("bob hung up")?;
+    relay.stop()
 }
 
 #[test]

@@ -19,7 +19,10 @@
 //! Order matters: the driver may make [`Gpu::draw`] wait for a free image, so the newest picture is asked for after
 //! that wait, not before it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
 
 use egui_wgpu::{Renderer, RendererOptions, ScreenDescriptor, wgpu};
 use winit::{dpi::PhysicalSize, event_loop::OwnedDisplayHandle, window::Window};
@@ -52,8 +55,9 @@ pub enum Error {
     /// The driver has no format that egui draws in.
     #[error("the graphics driver offers no common colour format. {ADVICE}")]
     Format,
-    /// It worked until now.
-    #[error("the graphics driver failed while drawing. Start visavis again; if it fails again: {ADVICE}")]
+    /// It worked until now: the device is lost (the driver was updated, it hung, the machine slept), or the surface is.
+    /// [`Gpu::new`] may well succeed.
+    #[error("the graphics driver failed while drawing, also after it was set up anew. {ADVICE}")]
     Draw,
 }
 
@@ -79,6 +83,8 @@ pub struct Gpu {
     stale: bool,
     device: wgpu::Device,
     queue: wgpu::Queue,
+    /// What the driver has refused so far.
+    refused: Arc<AtomicU32>,
     egui: Renderer,
 }
 
@@ -94,7 +100,12 @@ impl Gpu {
             .or_else(|_| find(window, display, wgpu::Backends::SECONDARY))?;
         let descriptor = wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..Default::default() };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))?;
-        device.on_uncaptured_error(Arc::new(|error| tracing::error!(%error, "the graphics driver complains")));
+        let refused = Arc::<AtomicU32>::default();
+        let count = refused.clone();
+        device.on_uncaptured_error(Arc::new(move |error| {
+            count.fetch_add(1, Relaxed);
+            tracing::error!(%error, "the graphics driver refuses");
+        }));
 
         let offered = surface.get_capabilities(&adapter);
         let format = FORMATS.into_iter().find(|format| offered.formats.contains(format)).ok_or(Error::Format)?;
@@ -115,7 +126,7 @@ impl Gpu {
         egui.callback_resources.insert(Screens::new(&device, format));
         tracing::info!(driver = adapter.get_info().name, mode = ?present_mode, "drawing");
         let size = window.inner_size();
-        Ok(Self { window: window.clone(), surface, config, size, stale: true, device, queue, egui })
+        Ok(Self { window: window.clone(), surface, config, size, stale: true, device, queue, refused, egui })
     }
 
     /// Longest side of a texture, in pixels.
@@ -201,7 +212,7 @@ impl Gpu {
             return Ok(None);
         }
         if self.stale || (self.size.width, self.size.height) != (self.config.width, self.config.height) {
-            self.configure();
+            self.configure()?;
         }
         // Twice and not for ever: the size may change again meanwhile.
         for _ in 0..2 {
@@ -214,7 +225,7 @@ impl Gpu {
                 wgpu::CurrentSurfaceTexture::Outdated | wgpu::CurrentSurfaceTexture::Lost => {
                     // Ahead of winit's event, which is still in its queue.
                     self.size = self.window.inner_size();
-                    self.configure();
+                    self.configure()?;
                 }
                 wgpu::CurrentSurfaceTexture::Timeout | wgpu::CurrentSurfaceTexture::Occluded => break,
                 wgpu::CurrentSurfaceTexture::Validation => return Err(Error::Draw),
@@ -224,12 +235,17 @@ impl Gpu {
     }
 
     /// A new surface of the window's size, as far as the driver can draw one.
-    fn configure(&mut self) {
+    ///
+    /// One that was refused must not be asked for an image: wgpu panics then.
+    fn configure(&mut self) -> Result<(), Error> {
         let limit = self.device.limits().max_texture_dimension_2d;
         self.config.width = self.size.width.clamp(1, limit);
         self.config.height = self.size.height.clamp(1, limit);
+        let refused = self.refused.load(Relaxed);
         self.surface.configure(&self.device, &self.config);
         self.stale = false;
+        // Errors are told on the thread that made them, before its call returns.
+        if self.refused.load(Relaxed) == refused { Ok(()) } else { Err(Error::Draw) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use egui_winit::accesskit_winit;
 use visavis_proto::time::Timestamp;
 use winit::{
-    dpi::{LogicalSize, PhysicalSize},
+    dpi::{LogicalSize, PhysicalPosition, PhysicalSize, Size},
     event::WindowEvent,
     event_loop::ActiveEventLoop,
     window::{Fullscreen, Icon, UserAttentionType, Window},
@@ -102,20 +102,42 @@ pub struct Open {
     _desktop: desktop::Watch,
 }
 
+/// Where a window is on the screen.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    size: Size,
+    /// `None` leaves it to the desktop, as Wayland always does.
+    position: Option<PhysicalPosition<i32>>,
+    maximized: bool,
+    full_screen: bool,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { size: LogicalSize::new(1_120, 720).into(), position: None, maximized: false, full_screen: false }
+    }
+}
+
 impl Open {
     /// Opens a window with the desk's pictures.
     ///
     /// # Errors
     ///
     /// Any [`Error`] but that there is no display.
-    pub fn new(event_loop: &ActiveEventLoop, desk: &Desk) -> Result<Self, Error> {
+    pub fn new(event_loop: &ActiveEventLoop, desk: &Desk, place: Place) -> Result<Self, Error> {
         let fonts = fonts::Coming::start()?;
         let attributes = named(Window::default_attributes())
             .with_title("Visavis")
             .with_window_icon(Icon::from_rgba(logo::rgba(), logo::SIDE, logo::SIDE).ok())
-            .with_inner_size(LogicalSize::new(1_120, 720))
+            .with_inner_size(place.size)
+            .with_maximized(place.maximized)
+            .with_fullscreen(place.full_screen.then_some(Fullscreen::Borderless(None)))
             .with_min_inner_size(LogicalSize::new(360, 480))
             .with_visible(false); // a screen reader's adapter has to be there before the window is seen
+        let attributes = match place.position {
+            Some(position) => attributes.with_position(position),
+            None => attributes,
+        };
         let window = Arc::new(event_loop.create_window(attributes)?);
         let gpu = Gpu::new(&window, &event_loop.owned_display_handle())?;
         let context = egui::Context::default();
@@ -147,6 +169,16 @@ impl Open {
             here: [false; Slot::COUNT],
             _desktop: desktop::Watch::start(desk.waker.clone()),
         })
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        Place {
+            size: self.window.inner_size().into(),
+            position: self.window.outer_position().ok(),
+            maximized: self.window.is_maximized(),
+            full_screen: self.is_full_screen(),
+        }
     }
 
     /// Whether there is a picture in `slot`.

@@ -132,6 +132,7 @@ fn line(view: &View<'_>, local: &Local, open: &Open) -> String {
         "buttons": open.buttons,
         "focus": open.context.memory(egui::Memory::focused).map(|widget| widget.value()),
         "full_screen": view.full_screen,
+        "window": u64::from(open.window.id()),
         "size": [size.width, size.height],
         "drawing_p50_ms": drawing,
     })

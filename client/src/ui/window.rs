@@ -1,7 +1,8 @@
 //! The application's window: winit's events on the one side, the engine and its newest state on the other. Main thread.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
+use visavis_proto::time::Timestamp;
 use winit::{
     application::ApplicationHandler,
     error::{EventLoopError, OsError},
@@ -13,7 +14,7 @@ use winit::{
 use super::{
     door, gpu,
     local::Local,
-    open::Open,
+    open::{Open, Place},
     pictures::Cell,
     pilot::{Pilot, Step},
     schedule::Next,
@@ -148,6 +149,7 @@ pub fn run<F: Future<Output = ()>>(
         wish: Wish::default(),
         zone: jiff::tz::TimeZone::try_system().ok(),
         open: None,
+        shown_anew: None,
         failure: None,
     };
     let result = event_loop.run_app(&mut window);
@@ -177,22 +179,18 @@ struct Shell {
     /// Where local time comes from, if the system tells.
     zone: Option<jiff::tz::TimeZone>,
     open: Option<Open>,
+    /// When the driver failed last.
+    shown_anew: Option<Timestamp>,
     failure: Option<Error>,
 }
+
+/// A driver that fails twice within this time will fail again.
+const BETWEEN_WINDOWS: Duration = Duration::from_secs(10);
 
 impl ApplicationHandler<Wake> for Shell {
     fn resumed(&mut self, event_loop: &ActiveEventLoop) {
         if self.open.is_none() {
-            match Open::new(event_loop, &self.desk) {
-                Ok(mut open) => {
-                    if self.told.is_some() {
-                        open.find_buttons();
-                    }
-                    self.open = Some(open);
-                }
-                Err(error) => self.fail(event_loop, error),
-            }
-            self.follow(event_loop);
+            self.show(event_loop, Place::default());
         }
     }
 
@@ -232,7 +230,7 @@ impl ApplicationHandler<Wake> for Shell {
             // Not for egui-winit: it would answer that a drawing is wanted, and so for ever.
             WindowEvent::RedrawRequested => {
                 if let Err(error) = self.draw(event_loop) {
-                    self.fail(event_loop, error);
+                    self.show_anew(event_loop, error);
                 }
             }
             WindowEvent::CloseRequested if self.local.may_close(&self.state) => event_loop.exit(),
@@ -261,6 +259,37 @@ impl ApplicationHandler<Wake> for Shell {
 }
 
 impl Shell {
+    /// Opens the window.
+    fn show(&mut self, event_loop: &ActiveEventLoop, place: Place) {
+        match Open::new(event_loop, &self.desk, place) {
+            Ok(mut open) => {
+                if self.told.is_some() {
+                    open.find_buttons();
+                }
+                self.open = Some(open);
+                self.title.clear();
+                self.wish.hidden = false;
+            }
+            Err(error) => self.fail(event_loop, error),
+        }
+        self.follow(event_loop);
+    }
+
+    /// The driver has failed: opens another window in the place of this one, unless that was tried a moment ago. A call
+    /// goes on meanwhile; its pictures wait in their cells.
+    fn show_anew(&mut self, event_loop: &ActiveEventLoop, error: gpu::Error) {
+        let now = self.desk.clock.now();
+        let before = self.shown_anew.replace(now);
+        let Some(open) = self.open.take() else { return };
+        let place = open.place();
+        drop(open);
+        if before.is_some_and(|before| now.since(before) < BETWEEN_WINDOWS) {
+            return self.fail(event_loop, error);
+        }
+        tracing::warn!("the graphics driver failed: the window is opened anew");
+        self.show(event_loop, place);
+    }
+
     fn fail(&mut self, event_loop: &ActiveEventLoop, error: impl Into<Error>) {
         self.failure = Some(error.into());
         event_loop.exit();

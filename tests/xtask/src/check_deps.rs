@@ -74,6 +74,12 @@ const CRATES: &[Crate] = &[
         why: "it is loaded into programs in the place of a driver, and knows nothing of them",
     },
     Crate {
+        name: "vulkan-pretend",
+        may_use: &[],
+        never_links: ANYTHING_LIVE,
+        why: "it is loaded into programs between them and a driver, and knows nothing of either",
+    },
+    Crate {
         name: "visavis-bench",
         may_use: &["visavis-proto", "visavis-codec", "visavis-relay", "visavis", "visavis-tests"],
         never_links: &[],

@@ -69,7 +69,7 @@ pub const KIND: &str = "camera";
 pub struct Choice {
     /// By which library.
     pub through: Through,
-    /// The [`Listed::id`] of the camera, or its name; none is the first that there is.
+    /// The [`Listed::id`] of the camera, or its name; none is the first that has colour.
     pub id: Option<String>,
     /// What the call wants of it.
     pub wish: Wish,

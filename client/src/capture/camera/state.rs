@@ -4,7 +4,7 @@
 //! Opening -> Live <-> Black, Frozen, Damaged      the helper runs
 //!    ^         |
 //!    |         v
-//!    +-- Busy, Vanished, Refused, Stuck, Unusable, Crashed      it is ended, and started again after a while
+//!    +-- Busy, Vanished, Refused, Stuck, Crowded, Unusable, Failing, Crashed    it is ended, and started again after a while
 //! ```
 //!
 //! Every state but Live shows a placeholder, and every one leads back to Live by itself.
@@ -38,8 +38,12 @@ pub enum State {
     Damaged,
     /// It does not answer, or sends nothing.
     Stuck,
-    /// It has no format that we understand, or fails in some other way.
+    /// Its bus has no room for its pictures.
+    Crowded,
+    /// It has no format that we understand.
     Unusable,
+    /// It fails in some other way.
+    Failing,
     /// The helper died of the driver.
     Crashed,
 }
@@ -80,6 +84,14 @@ impl State {
             Self::Stuck => {
                 format!("{begin} does not answer: it is started again; if that does not help, plug it in again.")
             }
+            Self::Crowded => format!(
+                "{begin} finds no room on its USB bus: plug it in at another port, or unplug other cameras, and your \
+                 picture comes back."
+            ),
+            Self::Failing => format!(
+                "{begin} fails: plug it in again, or start the program behind it anew; if that does not help, choose \
+                 another camera."
+            ),
             Self::Unusable => format!(
                 "{begin} has no kind of picture that can be used here: choose another camera, or another mode in its app."
             ),
@@ -225,7 +237,9 @@ impl Watch {
                     Failure::Gone => State::Vanished,
                     Failure::Refused => State::Refused,
                     Failure::Silent => State::Stuck,
-                    Failure::NoFormat | Failure::NoRoom | Failure::Other(_) => State::Unusable,
+                    Failure::NoFormat => State::Unusable,
+                    Failure::NoRoom => State::Crowded,
+                    Failure::Other(_) => State::Failing,
                 },
                 now,
             ),
@@ -282,7 +296,7 @@ impl Watch {
     /// The helper is of no more use; another is started after a while.
     fn fail(&mut self, state: State, now: Timestamp) {
         let wait = match state {
-            State::Stuck | State::Crashed | State::Unusable => {
+            State::Stuck | State::Crashed | State::Unusable | State::Failing => {
                 RETRY_FIRST.saturating_mul(1 << self.failures.min(8)).min(RETRY_LONGEST)
             }
             _ => RETRY_STEADY,
@@ -343,6 +357,8 @@ mod tests {
             (Event::Failed(Failure::Refused), State::Refused),
             (Event::Failed(Failure::Silent), State::Stuck),
             (Event::Failed(Failure::NoFormat), State::Unusable),
+            (Event::Failed(Failure::NoRoom), State::Crowded),
+            (Event::Failed(Failure::Other("input/output error".into())), State::Failing),
             (Event::Died, State::Crashed),
         ];
         for (event, state) in failures {
@@ -402,8 +418,11 @@ mod tests {
 
     #[test]
     fn every_trouble_has_a_sentence() {
-        use State::{Black, Busy, Crashed, Damaged, Frozen, Opening, Refused, Stuck, Unusable, Vanished};
-        for state in [Opening, Busy, Vanished, Refused, Black, Frozen, Damaged, Stuck, Unusable, Crashed] {
+        use State::{
+            Black, Busy, Crashed, Crowded, Damaged, Failing, Frozen, Opening, Refused, Stuck, Unusable, Vanished,
+        };
+        let failed = [Busy, Vanished, Refused, Stuck, Crowded, Unusable, Failing, Crashed];
+        for state in [Opening, Black, Frozen, Damaged].into_iter().chain(failed) {
             let about = |camera| state.sentence(camera).expect("a sentence");
             assert!(about(Some("Desk camera")).contains("Desk camera"));
             let nameless = about(None);

@@ -24,6 +24,7 @@ use v4l::{
     },
     video::{Capture, capture::Parameters},
 };
+use visavis_codec::raw::Layout;
 
 use super::{
     mode::{Format, Interval, Mode, Offer, Wish, offers},
@@ -44,14 +45,18 @@ pub struct Node {
 }
 
 impl Node {
-    /// The camera with this id or name, or the first one.
+    /// The camera with this id or name; or the first one that has colour, or else the first one: a laptop's other
+    /// camera sees in infrared for its lock, and a loopback that nothing feeds offers nothing.
     ///
     /// # Errors
     ///
     /// [`Failure::Gone`] if there is none.
     pub fn find(id: Option<&str>) -> Result<Self, Failure> {
         let found = match id {
-            None => cameras().into_iter().next(),
+            None => cameras().into_iter().min_by_key(|node| {
+                let grey = Format::Raw(Layout::Grey).name();
+                !node.listed.offers.iter().any(|offer| offer.format != grey)
+            }),
             // Nothing is asked of any other: one that hangs holds up nobody.
             Some(id) => nodes()
                 .into_iter()

@@ -2,7 +2,9 @@
 
 use egui::{
     Align, Align2, Color32, Layout, Margin, Popup, PopupCloseBehavior, Rect, Response, RichText, ScrollArea, Sense,
-    Ui, UiBuilder, Vec2, WidgetInfo, WidgetType, pos2, vec2,
+    Ui, UiBuilder, Vec2, WidgetInfo, WidgetType, pos2,
+    text::{LayoutJob, TextWrapping},
+    vec2,
 };
 
 use super::{Action, Outcome, View};
@@ -49,7 +51,6 @@ pub(super) fn top(ui: &mut Ui, view: &View<'_>, call: &Call, share: f32) {
     let palette = theme::palette(ui.style());
     // What one has to know stays when the rest goes.
     let share = if quality.level >= Level::Poor { 1.0 } else { share };
-    let name = ui.painter().layout_no_wrap(call.peer.clone(), theme::strong(theme::LEAD), palette.text);
     let timer = ui.painter().layout_no_wrap(timer, theme::regular(theme::BODY), palette.weak);
     let room = ui.max_rect().width() - 32.0;
     let cause = RichText::new(&quality.cause).size(13.5).color(palette.text);
@@ -61,8 +62,13 @@ pub(super) fn top(ui: &mut Ui, view: &View<'_>, call: &Call, share: f32) {
     .filter(|(on, ..)| *on)
     .map(|(_, icon, what)| (icon, format!("{} {what}", call.peer)))
     .collect();
+    // A long name leaves room for what is beside it.
+    let beside = timer.size().x + 46.0 + badges.len() as f32 * 34.0;
+    let mut name = LayoutJob::simple_singleline(call.peer.clone(), theme::strong(theme::LEAD), palette.text);
+    name.wrap = TextWrapping::truncate_at_width((room - beside).max(0.0));
+    let name = ui.painter().layout_job(name);
 
-    let width = (name.size().x + timer.size().x + 46.0 + badges.len() as f32 * 34.0)
+    let width = (name.size().x + beside)
         .max(ui.painter().layout_no_wrap(quality.cause.clone(), theme::regular(13.5), palette.text).size().x + 50.0)
         .min(room);
     let rect = Rect::from_min_size(ui.max_rect().min + Vec2::splat(16.0), vec2(width, TOP - 12.0));
@@ -76,8 +82,7 @@ pub(super) fn top(ui: &mut Ui, view: &View<'_>, call: &Call, share: f32) {
     let line = rect.top() + 21.0;
     let mut left = rect.left() + 16.0;
     for galley in [&name, &timer] {
-        let clip = ui.painter().with_clip_rect(rect.shrink2(vec2(12.0, 0.0)));
-        clip.galley(pos2(left, line - galley.size().y / 2.0), galley.clone(), palette.text);
+        ui.painter().galley(pos2(left, line - galley.size().y / 2.0), galley.clone(), palette.text);
         left += galley.size().x + 12.0;
     }
     for (icon, what) in badges {
