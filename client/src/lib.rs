@@ -17,6 +17,7 @@ pub mod chan;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod equipment;
 pub mod identity;
 pub mod join;
 pub mod net;

@@ -13,10 +13,11 @@ use visavis::{
     app::{
         settings,
         state::{Access, Connection, Notice, Phase, State},
+        studio::Check,
     },
     ui::{
         local::{Local, Tab},
-        screens::{Check, Picture},
+        screens::Picture,
     },
 };
 

@@ -8,6 +8,7 @@ use visavis::{
         devices::{Device, Devices},
         settings::Settings,
         state::{Access, Call, Connection, Phase, State},
+        studio::Check,
     },
     stats::{
         collector::{Live, Sending},
@@ -15,7 +16,7 @@ use visavis::{
     },
     ui::{
         local::Local,
-        screens::{self, Action, Check, Layout, Picture, Spot, View},
+        screens::{self, Action, Layout, Picture, Spot, View},
         theme,
     },
 };

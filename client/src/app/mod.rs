@@ -15,9 +15,11 @@ pub mod history;
 mod join;
 pub mod media;
 pub mod people;
+pub mod pictures;
 pub mod quality;
 mod running;
 pub mod settings;
 pub mod state;
+pub mod studio;
 
 pub use engine::{App, Command, Join, Options, Wake};

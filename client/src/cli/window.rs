@@ -5,10 +5,13 @@ use std::{path::PathBuf, time::Duration};
 use super::{claim, talk};
 use crate::{
     app::{media::Files, settings::Settings},
+    equipment::{
+        self, Desk,
+        plan::{Pictures, Plan, Voice},
+    },
     ui::{
-        self, hardware,
+        self,
         pilot::{Orders, Pilot},
-        scenes::{Pictures, Plan, Voice},
     },
 };
 
@@ -105,7 +108,7 @@ impl Arguments {
         };
         let pilot = Pilot::new(orders);
         let options = ui::Options { folder, link: self.link, pilot, tell: self.state_json };
-        let equip = |settings: &Settings, desk: &ui::window::Desk| hardware::equip(plan, settings, desk);
+        let equip = |settings: &Settings, desk: &Desk| equipment::equip(plan, settings, desk);
         Ok(ui::run(options, equip, talk::interrupted)?)
     }
 }

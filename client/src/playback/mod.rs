@@ -1,4 +1,4 @@
-//! Where pictures and sound end: the window (`ui::pictures`), the speaker ([`crate::sound`]), recordings, or nowhere.
+//! Where pictures and sound end: the window ([`crate::app::pictures`]), the speaker ([`crate::sound`]), recordings, or nowhere.
 
 pub mod output;
 pub mod record;

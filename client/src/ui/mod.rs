@@ -1,4 +1,4 @@
-//! The window: what is seen and clicked. No call logic: decisions are [`crate::app`]'s.
+//! The window: what is seen and clicked. No call logic: decisions are [`crate::app`]'s, devices [`crate::equipment`]'s.
 //!
 //! ```text
 //! decode thread --- pictures (newest wins) ---+
@@ -20,20 +20,15 @@
 
 pub mod desktop;
 pub mod door;
-mod eye;
 pub mod fonts;
 pub mod gpu;
-pub mod hardware;
 pub mod icons;
 pub mod local;
 mod logo;
 mod open;
-pub mod pictures;
 pub mod pilot;
-pub mod scenes;
 pub mod schedule;
 pub mod screens;
-pub mod studio;
 mod tell;
 pub mod theme;
 pub mod times;

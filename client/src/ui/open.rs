@@ -15,13 +15,16 @@ use super::{
     desktop, fonts,
     gpu::{self, Gpu, Layout},
     logo,
-    pictures::{Arrived, Cell},
     schedule::{Next, Schedule},
     tell, theme,
     video::Slot,
-    window::{Desk, Error},
+    window::{Error, Surroundings},
 };
-use crate::{clock::Clock, stats::Open as Record};
+use crate::{
+    app::pictures::{Arrived, Cell},
+    clock::Clock,
+    stats::Open as Record,
+};
 
 /// The name that desktops know the program by.
 const APP_ID: &str = "visavis";
@@ -124,7 +127,7 @@ impl Open {
     /// # Errors
     ///
     /// Any [`Error`] but that there is no display.
-    pub fn new(event_loop: &ActiveEventLoop, desk: &Desk, place: Place) -> Result<Self, Error> {
+    pub(super) fn new(event_loop: &ActiveEventLoop, around: &Surroundings, place: Place) -> Result<Self, Error> {
         let fonts = fonts::Coming::start()?;
         let attributes = named(Window::default_attributes())
             .with_title("Visavis")
@@ -150,7 +153,7 @@ impl Open {
             window.theme(),
             Some(gpu.max_texture_side()),
         );
-        input.init_accesskit(event_loop, &window, desk.proxy.clone());
+        input.init_accesskit(event_loop, &window, around.proxy.clone());
         window.set_visible(true);
         let mut schedule = Schedule::default();
         schedule.widgets(now());
@@ -164,10 +167,10 @@ impl Open {
             schedule,
             layout: Layout::default(),
             size: PhysicalSize::default(),
-            clock: desk.clock,
-            cells: [desk.remote.clone(), desk.own.clone()],
+            clock: around.desk.clock,
+            cells: [around.desk.remote.clone(), around.desk.own.clone()],
             here: [false; Slot::COUNT],
-            _desktop: desktop::Watch::start(desk.waker.clone()),
+            _desktop: desktop::Watch::start(around.waker.clone()),
         })
     }
 

@@ -8,11 +8,12 @@ use serde_json::json;
 use super::{
     local::Local,
     open::{Open, PARTS},
-    screens::{Check, Picture, View},
+    screens::{Picture, View},
 };
 use crate::app::{
     devices::{Device, Use},
     state::{Access, Connection, Phase},
+    studio::Check,
 };
 
 /// Tells what has changed since `told`, on standard output.

@@ -42,7 +42,7 @@ impl From<egui_winit::accesskit_winit::Event> for Wake {
 /// A handle that any thread may hold. Never blocks, and does nothing once the window is gone.
 #[derive(Debug, Clone)]
 pub struct Waker {
-    proxy: Option<EventLoopProxy<Wake>>,
+    proxy: EventLoopProxy<Wake>,
     under_way: Arc<UnderWay>,
 }
 
@@ -55,13 +55,7 @@ struct UnderWay {
 impl Waker {
     /// Wakes the loop behind `proxy`.
     pub fn new(proxy: EventLoopProxy<Wake>) -> Self {
-        Self { proxy: Some(proxy), under_way: Arc::default() }
-    }
-
-    /// Wakes nobody: for tests without a window.
-    #[cfg(test)]
-    pub(super) fn of_nobody() -> Self {
-        Self { proxy: None, under_way: Arc::default() }
+        Self { proxy, under_way: Arc::default() }
     }
 
     /// There is a newer picture. Put it into its cell first.
@@ -90,9 +84,7 @@ impl Waker {
 
     /// Sends an event that is rare.
     pub fn send(&self, wake: Wake) {
-        if let Some(proxy) = &self.proxy {
-            // An error means that the event loop has ended, and so has the need to wake it.
-            let _ = proxy.send_event(wake);
-        }
+        // An error means that the event loop has ended, and so has the need to wake it.
+        let _ = self.proxy.send_event(wake);
     }
 }

@@ -15,11 +15,9 @@ use super::{
     door, gpu,
     local::Local,
     open::{Open, Place},
-    pictures::Cell,
     pilot::{Pilot, Step},
     schedule::Next,
     screens::{self, Action, Picture, View},
-    studio::{Own, Studio},
     tell,
     video::{self, Look, Matrix, Scale, Slot},
     waker::{Wake, Waker},
@@ -27,11 +25,13 @@ use super::{
 use crate::{
     app::{
         self, App, Command,
-        media::Maker,
+        pictures::Cell,
         settings::Settings,
         state::{Access, Notice, Phase, State},
+        studio::{Own, Studio},
     },
     clock::Clock,
+    equipment::{Desk, Equipment},
     thread::{Stage, Urgency},
 };
 
@@ -48,25 +48,13 @@ pub struct Options {
     pub tell: bool,
 }
 
-/// What devices are joined to.
-pub struct Desk {
-    /// The other's pictures.
-    pub remote: Cell,
-    /// One's own pictures.
-    pub own: Cell,
+/// What the window is joined to.
+pub(super) struct Surroundings {
+    /// Where pictures come.
+    pub desk: Desk,
     /// Wakes the window.
     pub waker: Waker,
-    /// Time.
-    pub clock: Clock,
-    pub(super) proxy: EventLoopProxy<Wake>,
-}
-
-/// What is joined to them.
-pub struct Equipment {
-    /// Makes calls' media; moves to the engine's thread.
-    pub maker: Box<dyn Maker>,
-    /// The same devices as the window sees them.
-    pub studio: Box<dyn Studio>,
+    pub proxy: EventLoopProxy<Wake>,
 }
 
 /// Why there is no window, or no longer.
@@ -118,8 +106,11 @@ pub fn run<F: Future<Output = ()>>(
     let event_loop = EventLoop::<Wake>::with_user_event().build().map_err(Error::Display)?;
     let proxy = event_loop.create_proxy();
     let waker = Waker::new(proxy.clone());
-    let (remote, own) = (Cell::new(waker.clone()), Cell::new(waker.clone()));
-    let desk = Desk { remote, own, waker: waker.clone(), clock: Clock::system(), proxy };
+    let (pictures, state) = (waker.clone(), waker.clone());
+    let pictures: app::Wake = Arc::new(move || pictures.picture());
+    let wake: app::Wake = Arc::new(move || state.state());
+    let (remote, own) = (Cell::new(pictures.clone()), Cell::new(pictures));
+    let desk = Desk { remote, own, wake: wake.clone(), clock: Clock::system() };
     let Equipment { maker, studio } = equip(&settings, &desk)?;
     let quit = waker.clone();
     let _ended = Stage::spawn("visavis-signals", Urgency::Usual, move || async move {
@@ -134,12 +125,12 @@ pub fn run<F: Future<Output = ()>>(
         notice,
         clock: desk.clock,
         maker,
-        wake: Arc::new(move || waker.state()),
+        wake,
     })?;
     let mut window = Shell {
         state: app.state(),
         app,
-        desk,
+        around: Surroundings { desk, waker, proxy },
         studio,
         settings,
         local: Local::new(options.link),
@@ -165,7 +156,7 @@ pub fn run<F: Future<Output = ()>>(
 struct Shell {
     app: App,
     state: Arc<State>,
-    desk: Desk,
+    around: Surroundings,
     studio: Box<dyn Studio>,
     settings: Settings,
     local: Local,
@@ -198,11 +189,11 @@ impl ApplicationHandler<Wake> for Shell {
         match (wake, &mut self.open) {
             (Wake::Quit, _) => event_loop.exit(),
             (Wake::State, _) => {
-                self.desk.waker.state_arrived();
+                self.around.waker.state_arrived();
                 self.follow(event_loop);
             }
             (Wake::Picture, open) => {
-                self.desk.waker.picture_arrived();
+                self.around.waker.picture_arrived();
                 if let Some(open) = open {
                     open.look_at_pictures();
                 }
@@ -261,7 +252,7 @@ impl ApplicationHandler<Wake> for Shell {
 impl Shell {
     /// Opens the window.
     fn show(&mut self, event_loop: &ActiveEventLoop, place: Place) {
-        match Open::new(event_loop, &self.desk, place) {
+        match Open::new(event_loop, &self.around, place) {
             Ok(mut open) => {
                 if self.told.is_some() {
                     open.find_buttons();
@@ -278,7 +269,7 @@ impl Shell {
     /// The driver has failed: opens another window in the place of this one, unless that was tried a moment ago. A call
     /// goes on meanwhile; its pictures wait in their cells.
     fn show_anew(&mut self, event_loop: &ActiveEventLoop, error: gpu::Error) {
-        let now = self.desk.clock.now();
+        let now = self.around.desk.clock.now();
         let before = self.shown_anew.replace(now);
         let Some(open) = self.open.take() else { return };
         let place = open.place();
@@ -298,7 +289,7 @@ impl Shell {
     /// Takes the engine's newest state.
     fn follow(&mut self, event_loop: &ActiveEventLoop) {
         let before = std::mem::replace(&mut self.state, self.app.state());
-        match self.pilot.follow(&self.state, self.desk.clock.now()) {
+        match self.pilot.follow(&self.state, self.around.desk.clock.now()) {
             Some(Step::Do(command)) => self.app.command(command),
             Some(Step::Close) => event_loop.exit(),
             None => {}
@@ -324,7 +315,7 @@ impl Shell {
         if !open.begin() {
             return open.draw(&egui::TexturesDelta::default());
         }
-        let now = self.desk.clock.now();
+        let now = self.around.desk.clock.now();
         // A call's devices are its own from the moment that it is known of.
         self.wish.follow(&mut *self.studio, &self.state);
         let seen = self.studio.look();

@@ -24,6 +24,7 @@ use crate::app::{
     devices::Devices,
     settings::Settings,
     state::{Access, Phase, State},
+    studio::Check,
 };
 
 /// All that the screens show.
@@ -71,20 +72,6 @@ pub enum Picture<'a> {
     Absent,
     /// Something keeps it from coming: one sentence says what, and what to do.
     Fault(&'a str),
-}
-
-/// The sound check before a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Check {
-    /// Not running.
-    #[default]
-    Idle,
-    /// Speak now.
-    Recording,
-    /// This is how one is heard.
-    Playing,
-    /// The last one heard nothing but silence.
-    NothingHeard,
 }
 
 /// What a person did.

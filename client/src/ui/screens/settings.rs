@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use egui::{Key, Modifiers, RichText, ScrollArea, Sense, Slider, Stroke, StrokeKind, Ui, vec2};
 
-use super::{Action, Check, Outcome, Picture, Spot, View, controls::pick_device, people, pressed};
+use super::{Action, Outcome, Picture, Spot, View, controls::pick_device, people, pressed};
 use crate::{
-    app::settings::{HEIGHTS, KBPS, RATES, Theme},
+    app::{
+        settings::{HEIGHTS, KBPS, RATES, Theme},
+        studio::Check,
+    },
     sentence::capitalised,
     ui::{
         icons::{self, Icon},

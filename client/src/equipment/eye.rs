@@ -1,10 +1,9 @@
-//! One's own camera behind the window, where there are cameras to be used: on Linux, so far.
+//! One's own camera, where there are cameras to be used: on Linux, so far.
 
 use std::io;
 
-use super::{pictures::Cell, studio::Own};
 use crate::{
-    app::{devices::Device, settings},
+    app::{devices::Device, pictures::Cell, settings, studio::Own},
     capture::video,
     clock::Clock,
 };

@@ -1,4 +1,4 @@
-//! Pictures on their way to the window: one cell a place, in which the newest wins.
+//! Pictures on their way to whoever draws them: one cell a place, in which the newest wins.
 //!
 //! ```text
 //! decode thread:  Sink::show ----put--> cell ---take--> main thread: upload, present, end the record
@@ -8,11 +8,14 @@
 //! Depth 1, full-policy: the newer picture replaces the waiting one, whose record ends as [`Dropped::Superseded`] and whose
 //! memory goes back to the writer. No thread waits for another for longer than a move takes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use visavis_codec::Picture;
 
-use super::waker::Waker;
+use super::Wake;
 use crate::{
     capture::video::{Pool, Preview},
     playback::{PictureSink, Shown},
@@ -35,11 +38,16 @@ pub struct Arrived {
 #[derive(Debug, Clone)]
 pub struct Cell(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
-    waker: Waker,
+    wake: Wake,
     pool: Pool,
     content: Mutex<Content>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Shared").field("content", &self.content).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -52,9 +60,9 @@ struct Content {
 }
 
 impl Cell {
-    /// An empty cell whose window is woken by `waker`.
-    pub fn new(waker: Waker) -> Self {
-        Self(Arc::new(Shared { waker, pool: Pool::default(), content: Mutex::default() }))
+    /// An empty cell; `wake` is called whenever it has changed.
+    pub fn new(wake: Wake) -> Self {
+        Self(Arc::new(Shared { wake, pool: Pool::default(), content: Mutex::default() }))
     }
 
     /// Where a call's decoded pictures go. A sink made before is cut off.
@@ -96,7 +104,7 @@ impl Cell {
             *content = Content { writer: content.writer + 1, ..Content::default() };
             content.writer
         });
-        self.0.waker.picture();
+        (self.0.wake)();
         Writer { cell: self.clone(), number }
     }
 
@@ -124,7 +132,7 @@ impl Writer {
             content.here = true;
             content.newest.replace(arrived)
         });
-        self.cell.0.waker.picture();
+        (self.cell.0.wake)();
         let Some(Arrived { picture, record }) = replaced else { return self.cell.0.pool.take() };
         if let Some(record) = record {
             record.end(Fate::Dropped(Dropped::Superseded));
@@ -142,7 +150,7 @@ impl Drop for Writer {
             if mine { content.newest.take() } else { None }
         });
         drop(unseen);
-        self.cell.0.waker.picture();
+        (self.cell.0.wake)();
     }
 }
 
@@ -169,6 +177,10 @@ mod tests {
 
     const ABOUT: Shown = Shown { capture: 0, frame: 0, captured: Timestamp::ZERO, presented: Timestamp::ZERO };
 
+    fn nobody() -> Wake {
+        Arc::new(|| ())
+    }
+
     fn record(stats: &stats::Sender) -> Open {
         Open::new(FrameRecord::new(Side::Receiver, Media::Video, Fate::InFlight), stats)
     }
@@ -186,7 +198,7 @@ mod tests {
     #[test]
     fn a_picture_that_nobody_saw_in_time_is_superseded_and_its_memory_is_used_again() {
         let (stats, mut records) = stats::channel();
-        let cell = Cell::new(Waker::of_nobody());
+        let cell = Cell::new(nobody());
         let mut sink = cell.sink();
         assert!(!cell.here());
         sink.show(Picture::new(640, 360), ABOUT, record(&stats));
@@ -205,7 +217,7 @@ mod tests {
     #[test]
     fn what_waits_when_the_call_ends_was_on_its_way_and_the_next_call_is_not_disturbed() {
         let (stats, mut records) = stats::channel();
-        let cell = Cell::new(Waker::of_nobody());
+        let cell = Cell::new(nobody());
         let mut before = cell.sink();
         before.show(Picture::new(2, 2), ABOUT, record(&stats));
         let mut next = cell.sink();
@@ -220,7 +232,7 @@ mod tests {
 
     #[test]
     fn one_sees_what_one_sends() {
-        let cell = Cell::new(Waker::of_nobody());
+        let cell = Cell::new(nobody());
         let mut sent = Picture::new(64, 48);
         Scene::new(64, 48, 1).render(0, &mut sent);
         cell.preview()(&sent);

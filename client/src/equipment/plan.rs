@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use visavis_proto::units::Bitrate;
 
-use super::pictures::Cell;
 use crate::{
-    app::{media::Files, settings},
+    app::{media::Files, pictures::Cell, settings},
     call::{Camera, Microphone},
     capture::{sound, video},
 };

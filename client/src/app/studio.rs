@@ -1,11 +1,9 @@
 //! What the window needs of cameras, microphones and speakers beside calls: their names, a preview, a level, a sound
 //! check. A seam: devices behind it, or none. Main thread.
 
-use super::screens::Check;
-use crate::app::devices::Devices;
+use super::devices::Devices;
 
-/// The devices as the window sees them. Nothing here may block; whoever has news wakes the window
-/// ([`super::waker::Waker::state`]).
+/// The devices as the window sees them. Nothing here may block; whoever has news wakes the window.
 pub trait Studio {
     /// How things are, for the next drawing.
     fn look(&mut self) -> Seen;
@@ -34,6 +32,20 @@ pub struct Seen {
     pub level: Option<f32>,
     /// How the sound check goes.
     pub check: Check,
+}
+
+/// The sound check before a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Check {
+    /// Not running.
+    #[default]
+    Idle,
+    /// Speak now.
+    Recording,
+    /// This is how one is heard.
+    Playing,
+    /// The last one heard nothing but silence.
+    NothingHeard,
 }
 
 /// How things are with one's own picture.
