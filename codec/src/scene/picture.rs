@@ -31,7 +31,8 @@ impl Scene {
         let (width, height) = (width as usize, height as usize);
         let mut random = Random::new(seed);
         let wall = Texture::new(width + 2 * SWAY, height + 2 * SWAY, 44, &mut random);
-        let cloth = Texture::new(512, 512, 30, &mut random);
+        // A multiple of every octave's cell, because it is laid side by side.
+        let cloth = Texture::new(576, 576, 30, &mut random);
         let noise = (0..width + NOISE_PLACES)
             .map(|_| {
                 // The sum of four even draws is nearly a bell curve: deviation about 2 levels, as webcams have.
@@ -106,21 +107,23 @@ impl Texture {
     }
 }
 
-/// Adds bilinear noise with grid points `cell` samples apart; amplitude is about `weight` / 512 * 128 levels.
+/// Adds bilinear noise with grid points `cell` samples apart; amplitude is about `weight` / 512 * 128 levels. Where a side
+/// is a multiple of `cell`, its end meets its beginning without a seam.
 fn add_octave(levels: &mut [i32], width: usize, cell: usize, weight: i32, random: &mut Random) {
     if width == 0 {
         return;
     }
-    let columns = width / cell + 2;
-    let rows = levels.len() / width / cell + 2;
+    let points = |samples: usize| samples / cell + if samples.is_multiple_of(cell) { 0 } else { 2 };
+    let (columns, rows) = (points(width), points(levels.len() / width));
     let grid: Vec<i32> = (0..columns * rows).map(|_| random.below(257) as i32 - 128).collect();
     let size = cell as i32;
     for (y, line) in levels.chunks_exact_mut(width).enumerate() {
         let (top, down) = (y / cell * columns, (y % cell) as i32);
+        let bottom = (y / cell + 1) % rows * columns;
         for (x, level) in line.iter_mut().enumerate() {
-            let (at, right) = (top + x / cell, (x % cell) as i32);
-            let above = grid[at] * (size - right) + grid[at + 1] * right;
-            let below = grid[at + columns] * (size - right) + grid[at + columns + 1] * right;
+            let (left, next, right) = (x / cell, (x / cell + 1) % columns, (x % cell) as i32);
+            let above = grid[top + left] * (size - right) + grid[top + next] * right;
+            let below = grid[bottom + left] * (size - right) + grid[bottom + next] * right;
             *level += weight * (above * (size - down) + below * down) / (size * size);
         }
     }
