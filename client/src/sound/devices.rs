@@ -143,8 +143,8 @@ impl Devices {
         Box::new(Ear::new(Speaker::new(devices), &self.between))
     }
 
-    /// Plays a tune instead of the one before; `None` ends it. The test tone comes from the speaker, others from what
-    /// rings.
+    /// Plays a tune instead of the one before; `None` ends it. What rings for a call that comes in has a device of its
+    /// own; the others come from the speaker, where the other will be heard.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl Devices {
         let mut tuning = self.tune.lock().unwrap_or_else(PoisonError::into_inner);
         tuning.playing = None;
         let Some(tune) = tune else { return Ok(()) };
-        let choice = if tune == Tune::Test { &tuning.speaker } else { &tuning.ring };
+        let choice = if tune == Tune::Incoming { &tuning.ring } else { &tuning.speaker };
         let (mut speaker, clock) = (self.tone(choice.clone()), self.clock);
         tuning.playing = Some(Stage::spawn("visavis-tone", Urgency::Prompt, move || async move {
             let mut tones = Tones::new(tune);
