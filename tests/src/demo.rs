@@ -245,7 +245,8 @@ pub fn table(report: &Report) -> String {
     }
     if !report.counters.is_empty() {
         let counts: Vec<String> = report.counters.iter().map(|(what, count)| format!("{what} {count}")).collect();
-        text.push_str(&format!("also counted: {}\n", counts.join(", ")));
+        // Their names are those of the report, where each is explained.
+        text.push_str(&format!("also counted (packets, records, 10 ms blocks of sound): {}\n", counts.join(", ")));
     }
     if let Some(first) = report.accept_to_first_picture_ms {
         text.push_str(&format!("accept to first remote picture: {first:.0} ms\n"));

@@ -114,7 +114,8 @@ fn run(claim: Claim) -> anyhow::Result<()> {
                     side.lowest_ssim,
                     side.ssim_codec,
                     side.ssim_call - side.ssim_codec,
-                    -side.largest_deficit,
+                    // Not -0.
+                    0.0 - side.largest_deficit,
                     side.stoi
                 );
             }

@@ -153,7 +153,13 @@ pub struct Watch {
     same_since: Option<(u64, Timestamp)>,
     damaged: u32,
     action: Option<Action>,
+    begun: Timestamp,
 }
+
+/// The helper before, of the same camera in another mode, was killed a moment ago: drivers take up to some tenths of a
+/// second to stop for it. For so long, a camera that is busy is not told but asked again, that often.
+const LETTING_GO: Duration = Duration::from_secs(1);
+const RETRY_LETTING_GO: Duration = Duration::from_millis(100);
 
 /// Opening takes a webcam up to two seconds, and so does its first frame; either may take this long.
 const OPENING: Duration = Duration::from_secs(6);
@@ -195,6 +201,7 @@ impl Watch {
             same_since: None,
             damaged: 0,
             action: Some(Action::Start),
+            begun: now,
         }
     }
 
@@ -230,6 +237,10 @@ impl Watch {
                 if self.damaged >= DAMAGED_IN_A_ROW {
                     self.state = State::Damaged;
                 }
+            }
+            Event::Failed(Failure::Busy) if self.state == State::Opening && now.since(self.begun) < LETTING_GO => {
+                self.deadline = (now + RETRY_LETTING_GO, Reason::Retry);
+                self.action = Some(Action::Kill);
             }
             Event::Failed(failure) => self.fail(
                 match failure {
@@ -371,6 +382,23 @@ mod tests {
             run.pictures(FRAME, |digest| Look { black: false, digest });
             assert_eq!(run.watch.state(), State::Live);
         }
+    }
+
+    #[test]
+    fn a_camera_that_the_helper_before_lets_go_of_is_not_told_as_busy() {
+        let mut now = Timestamp::from_micros(1_000_000);
+        let mut watch = Watch::new(now);
+        assert_eq!(watch.poll(), Some(Action::Start));
+        let end = now + LETTING_GO;
+        while now < end {
+            watch.handle(Event::Failed(Failure::Busy), now);
+            assert_eq!((watch.state(), watch.poll()), (State::Opening, Some(Action::Kill)));
+            now = watch.timeout().0;
+            watch.handle_timeout(now);
+            assert_eq!(watch.poll(), Some(Action::Start));
+        }
+        watch.handle(Event::Failed(Failure::Busy), now);
+        assert_eq!(watch.state(), State::Busy, "somebody else has it");
     }
 
     #[test]
