@@ -61,7 +61,7 @@ pub async fn join(
 ) -> anyhow::Result<Joined> {
     ensure!(
         valid_name(&request.name),
-        "the name {:?} cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are \
+        "the name {:?} cannot be used: at most 40 letters and digits of one script (fewer outside the Latin one), spaces and - _ . ' are \
          allowed, with a letter or digit first. Choose another",
         request.name
     );
@@ -118,7 +118,7 @@ fn finish(joining: Joining, entered: Result<Session, session::Error>) -> anyhow:
     match entered {
         Ok(session) => {
             let profile = joining.commit().context(
-                "you are registered, but this device's profile could not be finished; run the same command again",
+                "you are registered, but this device's profile could not be finished: do the same once more",
             )?;
             Ok((session, profile))
         }

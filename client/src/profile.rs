@@ -46,8 +46,8 @@ pub enum Error {
     },
     /// A join was interrupted before it was known whether the relay had registered the device.
     #[error(
-        "joining was interrupted, and {} does not tell whether the relay has registered this device: run the same visavis \
-         join command again, which asks it",
+        "joining was interrupted, and {} does not tell whether the relay has registered this device: join again with the \
+         same link, name and password, which asks it (the same visavis join)",
         .0.display()
     )]
     Unfinished(PathBuf),

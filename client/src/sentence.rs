@@ -42,7 +42,7 @@ pub fn ended(reason: EndReason, peer: &str) -> (String, Outcome) {
         }
         EndReason::Offline => (format!("{peer} is not online: they will see that you called."), not_taken),
         EndReason::UnknownPerson => {
-            (format!("There is nobody called {peer} at this relay: see visavis people."), not_taken)
+            (format!("There is nobody called {peer} at this relay (visavis people shows who is)."), not_taken)
         }
         EndReason::Merged => (format!("You and {peer} called each other: this goes on as one call."), Outcome::Done),
         EndReason::RelayDraining => {
@@ -70,6 +70,18 @@ pub fn ended(reason: EndReason, peer: &str) -> (String, Outcome) {
     }
 }
 
+/// `text` without what it advises for the command line. That stands in parentheses of its own, which begin with the name of
+/// a program of ours or with the flag that is meant: "join it first (visavis join LINK --name YOU)".
+pub fn in_window(text: &str) -> String {
+    let (mut shown, mut rest) = (String::new(), text);
+    while let Some(begin) = [" (visavis", " (--"].iter().filter_map(|mark| rest.find(mark)).min() {
+        let Some(length) = rest[begin..].find(')') else { break };
+        shown.push_str(&rest[..begin]);
+        rest = &rest[begin + length + 1..];
+    }
+    shown + rest
+}
+
 /// An error with its causes, leaving out those that it names itself.
 pub fn explain(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.contains(&cause) {
@@ -77,4 +89,27 @@ pub fn explain(error: &anyhow::Error) -> String {
         false if text.is_empty() => cause,
         false => format!("{text}: {cause}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_gives_no_advice_for_the_command_line() {
+        for (text, shown) in [
+            ("join it first (visavis join LINK --name YOU)", "join it first"),
+            (
+                "ask for a link (visavis-relay invite), or say who you are (--existing): do",
+                "ask for a link, or say who you are: do",
+            ),
+            ("it refused (bad key) and said so (visavis", "it refused (bad key) and said so (visavis"),
+        ] {
+            assert_eq!(in_window(text), shown);
+        }
+        for reason in (0..40).filter_map(|reason| EndReason::try_from(reason).ok()) {
+            let shown = in_window(&ended(reason, "bob").0);
+            assert!(!shown.contains("visavis") && !shown.contains("--"), "{shown}");
+        }
+    }
 }

@@ -127,6 +127,49 @@ fn a_search_and_enter_call_the_first_that_is_found() {
 }
 
 #[test]
+fn a_search_is_overwritten_by_the_next_one_and_cleared() {
+    let mut window = window(Stage::new(member()));
+    let search = |window: &mut Window, text: &str| {
+        assert!(press(window, Modifiers::COMMAND, Key::F).is_empty());
+        window.event(egui::Event::Text(text.into()));
+        window.run_steps(2);
+    };
+    search(&mut window, "ma");
+    search(&mut window, "al");
+    assert_eq!(window.state().local.search, "al");
+    assert!(click(&mut window, "Clear the search").is_empty());
+    window.get_by_label("Call Grace Hopper");
+    window.state_mut().full_screen = true;
+    search(&mut window, "ma");
+    assert!(key(&mut window, Key::Escape).is_empty(), "the search is left first");
+    assert_eq!(window.state().local.search, "");
+    assert!(matches!(key(&mut window, Key::Escape).as_slice(), [Action::ToggleFullScreen]));
+}
+
+#[test]
+fn past_calls_are_chosen_by_arrows_and_called_back() {
+    let mut window = window(Stage::new(member()));
+    assert!(matches!(
+        press(&mut window, Modifiers::COMMAND, Key::Num2).as_slice(),
+        [Action::Do(Command::SeenMissed)]
+    ));
+    assert!(key(&mut window, Key::Enter).is_empty(), "nobody is chosen yet");
+    assert!(key(&mut window, Key::ArrowDown).is_empty());
+    let newest = window.state().state.history[0].peer.clone();
+    assert!(is_call(&key(&mut window, Key::Enter), &newest));
+}
+
+#[test]
+fn earlier_calls_are_asked_for_where_there_may_be_some() {
+    let mut window = sized(Stage::new(State { earlier: true, ..member() }), vec2(800.0, 2_400.0));
+    press(&mut window, Modifiers::COMMAND, Key::Num2);
+    assert!(matches!(click(&mut window, "Show earlier calls").as_slice(), [Action::Do(Command::EarlierCalls)]));
+    window.state_mut().state.earlier = false;
+    window.run_steps(2);
+    assert!(window.query_by_label("Show earlier calls").is_none());
+}
+
+#[test]
 fn arrows_choose_and_nothing_is_called_before_somebody_is_chosen() {
     let mut window = window(Stage::new(member()));
     assert!(key(&mut window, Key::Enter).is_empty());
@@ -141,6 +184,28 @@ fn without_the_relay_nobody_can_be_called_and_a_retry_is_offered() {
     let mut window = window(Stage::new(State { connection, ..member() }));
     assert!(click(&mut window, "Call Hedy Lamarr").is_empty());
     assert!(matches!(click(&mut window, "Retry now").as_slice(), [Action::Do(Command::Retry)]));
+    window.get_all_by_label("not known while you are not connected").next().expect("nobody's presence is made up");
+    assert!(window.query_by_label("online").is_none());
+    window.state_mut().state.connection = Connection::Silent;
+    window.run_steps(2);
+    window.get_by_label("The relay is not heard");
+    assert!(click(&mut window, "Call Hedy Lamarr").is_empty());
+    let over = with_call(Phase::Over("Grace Hopper hung up.".into()));
+    window.state_mut().state = State { connection: Connection::Lost("gone".into()), ..over };
+    window.run_steps(2);
+    assert!(key(&mut window, Key::C).is_empty() && click(&mut window, "Call again").is_empty());
+}
+
+#[test]
+fn a_long_refusal_in_a_small_window_leaves_the_button_in_sight() {
+    let mut window = sized(Stage::new(State::default()), vec2(480.0, 560.0));
+    let hidden = window.get_by_role_and_label(Role::Button, "Join").rect().bottom();
+    assert!(hidden > 560.0, "{hidden}");
+    window.state_mut().state.notice = Some(Notice::problem("This relay registers people by invite only. ".repeat(6)));
+    window.run_steps(30);
+    let button = window.get_by_role_and_label(Role::Button, "Join").rect();
+    let told = window.get_by_label_contains("by invite only").rect();
+    assert!(told.top() > 0.0 && told.bottom() < button.top() && button.bottom() <= 560.0, "{told} {button}");
 }
 
 #[test]
@@ -253,6 +318,72 @@ fn a_narrow_window_keeps_every_switch() {
     assert!(window.query_by_label("Full screen").is_none());
     assert!(click(&mut window, "More").is_empty());
     assert!(matches!(click(&mut window, "Full screen").as_slice(), [Action::ToggleFullScreen]));
+}
+
+#[test]
+fn an_open_menu_has_the_keys_and_escape_closes_it_alone() {
+    let mut stage = Stage::new(live());
+    stage.full_screen = true;
+    let mut window = window(stage);
+    assert!(click(&mut window, "Devices").is_empty());
+    window.run_steps(80);
+    assert!(!window.state().layout.hide_pointer, "the bar stays under its menu");
+    assert!(key(&mut window, Key::M).is_empty());
+    window.get_by_label("DroidCam");
+    assert!(key(&mut window, Key::Escape).is_empty());
+    assert!(window.query_by_label("DroidCam").is_none());
+    assert!(matches!(key(&mut window, Key::Escape).as_slice(), [Action::ToggleFullScreen]));
+    assert!(click(&mut window, "Devices").is_empty());
+    let stage = window.state_mut();
+    stage.local.may_close(&stage.state);
+    window.run_steps(4);
+    assert!(window.query_by_label("DroidCam").is_none(), "the question has the window to itself");
+}
+
+#[test]
+fn what_happened_lies_above_what_is_wrong_and_both_can_be_put_away() {
+    let mut stage = Stage::new(live());
+    stage.state.notice = Some(Notice::info("Alan called while you were in a call."));
+    stage.devices.microphone.trouble = Some("the microphone cannot be used: EBUSY".into());
+    stage.devices.speaker.trouble = Some("the speaker cannot be used: EBUSY".into());
+    let mut window = window(stage);
+    let trouble = "The microphone and the speaker cannot be used: EBUSY.";
+    let told = window.get_by_label(trouble).rect();
+    let notice = window.get_by_label_contains("Alan called").rect();
+    let switch = window.get_by_role_and_label(Role::Button, "Mute").rect();
+    assert!(told.bottom() < notice.top() && notice.bottom() < switch.top(), "{told} {notice} {switch}");
+    let dismiss = |window: &mut Window, beside: egui::Rect| {
+        let buttons: Vec<_> = window.get_all_by_label("Dismiss").collect();
+        let near = buttons.iter().find(|button| button.rect().y_range().contains(beside.center().y));
+        near.expect("a button").click();
+    };
+    dismiss(&mut window, told);
+    assert!(done(&mut window).is_empty());
+    assert!(window.query_by_label(trouble).is_none());
+    let notice = window.get_by_label_contains("Alan called").rect();
+    dismiss(&mut window, notice);
+    assert!(matches!(done(&mut window).as_slice(), [Action::Do(Command::Dismiss)]));
+    // What comes back is told again.
+    for wrong in [None, Some("the microphone cannot be used: EBUSY")] {
+        window.state_mut().devices.microphone.trouble = wrong.map(str::to_owned);
+        window.run_steps(4);
+    }
+    window.get_by_label(trouble);
+}
+
+#[test]
+fn what_has_no_room_in_the_self_view_is_told_below() {
+    const FAULT: &str = "There is no camera: plug one in, or start the program behind it, and your picture comes.";
+    let told = |width: f32, figures: bool| {
+        let mut stage = Stage::new(live());
+        (stage.own, stage.local.stats) = (Picture::Fault(FAULT), figures);
+        let window = sized(stage, vec2(width, 700.0));
+        let below = |node: egui_kittest::Node<'_>| node.accesskit_node().role() == Role::Label;
+        window.query_all_by_label(FAULT).any(below)
+    };
+    assert!(!told(1_280.0, false));
+    assert!(told(480.0, false));
+    assert!(told(480.0, true), "the figures are in the self view's place");
 }
 
 #[test]
@@ -409,6 +540,16 @@ fn settings_are_in_force_as_they_are_chosen() {
     window.get_by_label("Light").click();
     assert_eq!(kept(&done(&mut window)).window.theme, Theme::Light);
     assert!(matches!(click(&mut window, "Play a test tone").as_slice(), [Action::TestTone]));
+    // A drag of the slider is one change, where it ends.
+    let slider = window.get_by_role(Role::Slider).rect();
+    window.drag_at(slider.left_center());
+    window.run_steps(2);
+    for share in [0.2, 0.5, 0.8] {
+        window.hover_at(slider.left_center().lerp(slider.right_center(), share));
+        assert!(done(&mut window).is_empty());
+    }
+    window.drop_at(slider.left_center().lerp(slider.right_center(), 0.8));
+    assert!(kept(&done(&mut window)).camera.max_kbps > 2_500);
     assert!(matches!(click(&mut window, "Record and play back").as_slice(), [Action::StartCheck]));
     assert!(key(&mut window, Key::Escape).is_empty());
     window.get_by_label("Call Grace Hopper");
@@ -422,6 +563,25 @@ fn the_keys_are_listed() {
     window.get_by_label("Accept without camera");
     assert!(key(&mut window, Key::Escape).is_empty());
     assert!(window.query_by_label("Accept without camera").is_none());
+    assert!(key(&mut window, Key::F1).is_empty());
+    assert!(click(&mut window, "Close").is_empty());
+    assert!(window.query_by_label("Accept without camera").is_none());
+}
+
+#[test]
+fn two_changes_at_once_are_both_kept() {
+    let mut window = window(Stage::new(live()));
+    let pressed = |key| egui::Event::Key {
+        key,
+        physical_key: None,
+        pressed: true,
+        repeat: false,
+        modifiers: Modifiers::NONE,
+    };
+    window.input_mut().events.extend([Key::Z, Key::S].map(pressed));
+    let actions = done(&mut window);
+    let settings = kept(&actions);
+    assert!(settings.window.fill && !settings.window.self_view);
 }
 
 #[test]

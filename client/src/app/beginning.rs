@@ -6,7 +6,10 @@ use super::{
     engine::Options,
     state::{Access, Notice, State},
 };
-use crate::profile::{self, Profile};
+use crate::{
+    profile::{self, Profile},
+    sentence::{capitalised, in_window},
+};
 
 /// Whoever has a profile goes straight in.
 pub(super) fn begin(options: &Options) -> (State, Option<Profile>) {
@@ -17,7 +20,10 @@ pub(super) fn begin(options: &Options) -> (State, Option<Profile>) {
             (State { access: member(&profile), notice, ..State::default() }, Some(profile))
         }
         Err(profile::Error::Missing(_)) => (State { notice, ..State::default() }, None),
-        Err(error) => (State { notice: Some(Notice::problem(error.to_string())), ..State::default() }, None),
+        Err(error) => (
+            State { notice: Some(Notice::problem(capitalised(&in_window(&error.to_string())))), ..State::default() },
+            None,
+        ),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     net::{actor::Event, control::Error as QueryError, media::Ports, session},
     profile::Profile,
+    sentence,
     stats::collector::Live,
     thread::{Stage, Urgency},
 };
@@ -31,7 +32,7 @@ const COMMANDS: usize = 32;
 /// Answers of background work on their way to the engine; senders wait.
 const ANSWERS: usize = 16;
 
-/// Past calls that are shown.
+/// Past calls that are asked for at once; the relay gives up to 200.
 const HISTORY: u32 = 100;
 
 /// Waits between attempts to reach a relay that did not answer at the start.
@@ -62,6 +63,8 @@ pub enum Command {
     Settings(Box<Settings>),
     /// The missed calls have been looked at.
     SeenMissed,
+    /// Past calls before those that are shown.
+    EarlierCalls,
     /// The notice, or a call that is over, has been read.
     Dismiss,
     /// Another attempt to reach the relay, now.
@@ -161,6 +164,7 @@ enum Answer {
     Connected(Result<(Client, Events), session::Error>),
     People(Result<People, QueryError>),
     History(Result<Vec<PastCall>, QueryError>),
+    Earlier(Result<Vec<PastCall>, QueryError>),
     Retry,
 }
 
@@ -278,9 +282,10 @@ impl Engine {
             }
             Answer::Connected(Err(error)) => {
                 self.connecting = false;
+                let told = sentence::in_window(&error.to_string());
                 self.state.connection = match error.is_final() {
-                    true => Connection::Refused(error.to_string()),
-                    false => Connection::Lost(error.to_string()),
+                    true => Connection::Refused(told),
+                    false => Connection::Lost(told),
                 };
                 if !error.is_final() {
                     let clock = self.options.clock;
@@ -292,9 +297,16 @@ impl Engine {
             }
             Answer::Retry => self.retry(),
             Answer::People(Ok(people)) => self.state.merge(people),
-            Answer::History(Ok(history)) => self.state.history = history,
+            Answer::History(Ok(calls)) => {
+                let all = calls.len() < HISTORY as usize;
+                self.state.newest_calls(calls, all);
+            }
+            Answer::Earlier(Ok(calls)) => {
+                let all = calls.len() < HISTORY as usize;
+                self.state.earlier_calls(calls, all);
+            }
             // The connection that failed tells of itself; the lists stay as they are until it is back.
-            Answer::People(Err(error)) | Answer::History(Err(error)) => {
+            Answer::People(Err(error)) | Answer::History(Err(error)) | Answer::Earlier(Err(error)) => {
                 tracing::info!(%error, "a list could not be refreshed");
             }
         }
@@ -384,6 +396,12 @@ impl Engine {
             Command::SeenMissed => {
                 self.state.missed = 0;
                 self.refresh_history(false);
+            }
+            Command::EarlierCalls => {
+                let before_ms = self.state.history.last().map_or(0, |call| call.began_ms);
+                self.refresh(move |queries| async move {
+                    Answer::Earlier(queries.history(before_ms, HISTORY, true).await)
+                });
             }
             Command::Dismiss => {
                 self.state.notice = None;
@@ -490,7 +508,8 @@ impl Engine {
                 }
             }
             Err(error) => {
-                self.state.notice = Some(Notice::problem(format!("The call cannot be held: {error:#}.")));
+                self.state.notice =
+                    Some(Notice::problem(format!("The call cannot be held: {}.", sentence::explain(&error))));
             }
         }
     }

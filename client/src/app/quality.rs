@@ -56,8 +56,8 @@ pub fn of(call: &Call, connection: &Connection) -> Quality {
     if matches!(connection, Connection::Lost(_)) {
         return say(Level::Gone, "Your connection was lost: reconnecting …");
     }
-    if call.relay_silent {
-        return say(Level::Gone, "Your network is silent: waiting for it …");
+    if *connection == Connection::Silent {
+        return say(Level::Gone, "The relay is not heard: waiting …");
     }
     if call.peer_silent {
         return Quality { level: Level::Gone, cause: format!("{} cannot be heard: waiting for them …", call.peer) };

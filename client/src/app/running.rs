@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     net::media::Ports,
     pipeline::control::SendControl,
+    sentence,
     stats::{self, collector::Live},
 };
 
@@ -55,7 +56,7 @@ impl Media {
         clock: Clock,
     ) -> anyhow::Result<(Self, Vec<String>)> {
         let mut troubles = Vec::new();
-        let mut told = |error: anyhow::Error| troubles.push(format!("{error:#}"));
+        let mut told = |error: anyhow::Error| troubles.push(sentence::capitalised(&sentence::explain(&error)));
         let camera = maker.camera(settings).unwrap_or_else(|error| {
             told(error);
             None

@@ -3,10 +3,12 @@
 
 use std::{
     fs, io,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
+use visavis_codec::h264;
 use visavis_proto::units::Bitrate;
 
 /// Everything that can be chosen.
@@ -99,14 +101,20 @@ pub enum Corner {
     BottomRight,
 }
 
-/// The sizes that can be chosen, by their lines.
+/// The sizes that the window offers, by their lines; the file may name others.
 pub const HEIGHTS: [u32; 4] = [360, 480, 720, 1_080];
 
-/// The picture rates that can be chosen.
+/// The least and the most lines of a picture, as the encoder takes them.
+pub const LINES: RangeInclusive<u32> = 16..=h264::MAX_HEIGHT;
+
+/// The picture rates that the window offers; the file may name others.
 pub const RATES: [u32; 4] = [15, 24, 30, 60];
 
+/// The least and the most pictures per second.
+pub const FPS: RangeInclusive<u32> = 1..=120;
+
 /// The least and the most thousand bits per second of pictures.
-pub const KBPS: std::ops::RangeInclusive<u32> = 100..=20_000;
+pub const KBPS: RangeInclusive<u32> = 100..=20_000;
 
 impl Default for Camera {
     fn default() -> Self {
@@ -136,7 +144,18 @@ impl Default for Window {
 impl Camera {
     /// The rate of pictures.
     pub fn video_rate(&self) -> Bitrate {
-        Bitrate::from_kbps(u64::from(self.max_kbps.clamp(*KBPS.start(), *KBPS.end())))
+        Bitrate::from_kbps(u64::from(self.max_kbps))
+    }
+
+    /// What is out of its range, and the range.
+    fn out_of_range(&self) -> Option<String> {
+        let values = [
+            ("max_height", self.max_height, LINES),
+            ("max_fps", self.max_fps, FPS),
+            ("max_kbps", self.max_kbps, KBPS),
+        ];
+        let (name, value, range) = values.into_iter().find(|(_, value, range)| !range.contains(value))?;
+        Some(format!("{name} in [camera] is {value}, but {} to {} are possible", range.start(), range.end()))
     }
 }
 
@@ -154,7 +173,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Not settings.
-    #[error("{} is not understood: {reason}. Mend that line, or remove the file to begin with the defaults", path.display())]
+    #[error("{} is not understood: {reason}", path.display())]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -179,7 +198,25 @@ impl Settings {
             Ok(bytes) => String::from_utf8(bytes)
                 .map_err(|error| Error::Damaged { path: path.clone(), reason: error.utf8_error().to_string() })?,
         };
-        toml::from_str(&text).map_err(|error| Error::Damaged { path, reason: error.to_string() })
+        let settings: Self = toml::from_str(&text)
+            .map_err(|error| Error::Damaged { path: path.clone(), reason: told(&error, &text) })?;
+        match settings.camera.out_of_range() {
+            Some(reason) => Err(Error::Damaged { path, reason }),
+            None => Ok(settings),
+        }
+    }
+
+    /// Keeps a file that is not understood as `settings.toml.old`: what is chosen from now on does not replace it. Answers
+    /// that file's path.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn put_aside(folder: &Path) -> Result<PathBuf, Error> {
+        let path = folder.join(FILE);
+        let old = path.with_extension("toml.old");
+        fs::rename(&path, &old).map_err(|source| Error::Io { action: "move away", path, source })?;
+        Ok(old)
     }
 
     /// Keeps them: the old file or the new one, never half of either.
@@ -200,6 +237,13 @@ impl Settings {
     }
 }
 
+/// What is wrong, in one line.
+fn told(error: &toml::de::Error, text: &str) -> String {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let line = line.map_or_else(String::new, |line| format!("line {line}: "));
+    format!("{line}{}", error.message().replace('\n', ", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,7 +259,21 @@ mod tests {
         assert_eq!(Settings::load(folder.path()).expect("read"), settings);
         fs::write(folder.path().join(FILE), "[camera]\nmax_hight = 3\n").expect("written");
         let error = Settings::load(folder.path()).expect_err("unknown key").to_string();
-        assert!(error.contains("max_hight") && error.contains("Mend that line"), "{error}");
+        assert!(error.contains("line 2: ") && error.contains("max_hight") && !error.contains('\n'), "{error}");
+        for (line, told) in [
+            ("max_height = 9999", "max_height in [camera] is 9999, but 16 to 1088 are possible"),
+            ("max_fps = 0", "max_fps in [camera] is 0, but 1 to 120 are possible"),
+            ("max_kbps = 99", "max_kbps in [camera] is 99, but 100 to 20000 are possible"),
+        ] {
+            fs::write(folder.path().join(FILE), format!("[camera]\n{line}\n")).expect("written");
+            let error = Settings::load(folder.path()).expect_err(line).to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        let old = Settings::put_aside(folder.path()).expect("put aside");
+        assert_eq!(fs::read_to_string(old).expect("kept"), "[camera]\nmax_kbps = 99\n");
+        assert_eq!(Settings::load(folder.path()).expect("none"), Settings::default());
+        fs::write(folder.path().join(FILE), "[camera]\nmax_height = 600\n").expect("written");
+        assert_eq!(Settings::load(folder.path()).expect("between two choices").camera.max_height, 600);
         fs::write(folder.path().join(FILE), [0xff, 0xfe]).expect("written");
         assert!(matches!(Settings::load(folder.path()), Err(Error::Damaged { .. })));
     }

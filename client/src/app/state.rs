@@ -22,6 +22,8 @@ pub struct State {
     pub people: BTreeMap<String, Person>,
     /// Past calls, newest first.
     pub history: Vec<PastCall>,
+    /// There may be earlier ones.
+    pub earlier: bool,
     /// Calls that were missed and not looked at yet.
     pub missed: u64,
     /// The call, while it rings, lives, or has just ended.
@@ -57,6 +59,8 @@ pub enum Connection {
     Connecting,
     /// Calls come and go.
     Online,
+    /// Nothing has been heard for some seconds; nobody has closed it yet.
+    Silent,
     /// Gone; it is being looked for.
     Lost(String),
     /// For good: the relay no longer lets this device in.
@@ -102,8 +106,6 @@ pub struct Call {
     pub peer_sends_pictures: bool,
     /// The other side is not heard by the relay.
     pub peer_silent: bool,
-    /// The relay is not heard here.
-    pub relay_silent: bool,
     /// The newest figures.
     pub live: Option<Live>,
 }
@@ -139,7 +141,6 @@ impl Call {
             peer_camera_off: false,
             peer_sends_pictures: true,
             peer_silent: false,
-            relay_silent: false,
             live: None,
         }
     }
@@ -201,13 +202,15 @@ impl State {
                 Vec::new()
             }
             Event::Silent(silent) => {
-                if let Some(call) = &mut self.call {
-                    call.relay_silent = silent;
-                }
+                self.connection = match (silent, &self.connection) {
+                    (true, Connection::Online) => Connection::Silent,
+                    (false, Connection::Silent) => Connection::Online,
+                    _ => return Vec::new(),
+                };
                 Vec::new()
             }
             Event::Disconnected(reason) => {
-                self.connection = Connection::Lost(reason);
+                self.connection = Connection::Lost(sentence::in_window(&reason));
                 Vec::new()
             }
             Event::Reconnected { missed } => {
@@ -216,7 +219,7 @@ impl State {
                 vec![Duty::RefreshPeople, Duty::RefreshHistory]
             }
             Event::Refused(reason) => {
-                self.connection = Connection::Refused(reason);
+                self.connection = Connection::Refused(sentence::in_window(&reason));
                 vec![Duty::GiveUp]
             }
         }
@@ -228,6 +231,26 @@ impl State {
         for name in &change.gone {
             self.people.remove(&fold_name(name));
         }
+    }
+
+    /// Takes the newest past calls; `all` if there are no earlier ones. Those that are known from before stay.
+    pub fn newest_calls(&mut self, mut calls: Vec<PastCall>, all: bool) {
+        let oldest = calls.last().map_or(0, |call| call.began_ms);
+        let before = std::mem::take(&mut self.history);
+        let known = calls.len();
+        if !all {
+            calls.extend(before.into_iter().filter(|call| call.began_ms < oldest));
+        }
+        // Known earlier ones were asked for, with their own answer to whether there are more.
+        self.earlier = !all && (calls.len() == known || self.earlier);
+        self.history = calls;
+    }
+
+    /// Takes past calls before those that are known; `all` if there are none before them.
+    pub fn earlier_calls(&mut self, calls: Vec<PastCall>, all: bool) {
+        let oldest = self.history.last().map_or(u64::MAX, |call| call.began_ms);
+        self.history.extend(calls.into_iter().filter(|call| call.began_ms < oldest));
+        self.earlier = !all;
     }
 
     fn handle_call(&mut self, event: CallEvent, now: Timestamp) -> Vec<Duty> {
@@ -291,7 +314,15 @@ impl State {
         }
         let mut duties = vec![Duty::RefreshHistory];
         if let Some(known) = self.known(call) {
-            known.phase = Phase::Over(sentence::ended(reason, peer).0);
+            let own = matches!(
+                (&known.phase, reason),
+                (Phase::RingingOut { .. }, EndReason::Cancelled) | (Phase::RingingIn, EndReason::Declined)
+            );
+            known.phase = Phase::Over(sentence::in_window(&sentence::ended(reason, peer).0));
+            if own {
+                // Whoever has just cancelled or declined need not be told so.
+                self.call = None;
+            }
             duties.push(Duty::Release(call));
         } else if missed {
             self.notice = Some(Notice::info(format!("{peer} called while you were in a call.")));
@@ -402,7 +433,7 @@ mod tests {
 
     #[test]
     fn the_other_sides_switches_and_silences_are_shown() {
-        let mut state = State::default();
+        let mut state = State { connection: Connection::Online, ..State::default() };
         state.handle(incoming(ME, "bob"), at(0));
         state.handle(connected(ME, false), at(1));
         let message =
@@ -411,7 +442,42 @@ mod tests {
         state.handle(Event::Call(CallEvent::PeerSilent { call: ME, silent: true }), at(3));
         state.handle(Event::Silent(true), at(4));
         let call = state.call.expect("a call");
-        assert!(call.peer_muted && call.peer_camera_off && call.peer_silent && call.relay_silent);
+        assert!(call.peer_muted && call.peer_camera_off && call.peer_silent);
+        assert_eq!(state.connection, Connection::Silent);
+        state.call = None;
+        state.handle(Event::Silent(false), at(5));
+        assert_eq!(state.connection, Connection::Online);
+    }
+
+    #[test]
+    fn ones_own_cancel_and_decline_need_no_reading() {
+        let call = Call::new(ME, "Bob".into(), Phase::RingingOut { devices: None });
+        let mut state = State { call: Some(call), ..State::default() };
+        assert!(state.handle(ended(ME, EndReason::Cancelled), at(0)).contains(&Duty::Release(ME)));
+        assert_eq!(state.call, None);
+        state.handle(incoming(THEIRS, "bob"), at(1));
+        state.handle(ended(THEIRS, EndReason::Declined), at(2));
+        assert_eq!(state.call, None);
+        state.handle(incoming(ME, "bob"), at(3));
+        state.handle(ended(ME, EndReason::Cancelled), at(4));
+        assert!(state.call.is_some_and(|call| !call.going()), "somebody else's is told");
+    }
+
+    #[test]
+    fn earlier_calls_are_kept_as_new_ones_come() {
+        let calls = |began: std::ops::RangeInclusive<u64>| -> Vec<PastCall> {
+            began.rev().map(|began_ms| PastCall { began_ms, ..PastCall::default() }).collect()
+        };
+        let began = |state: &State| state.history.iter().map(|call| call.began_ms).collect::<Vec<_>>();
+        let mut state = State::default();
+        state.newest_calls(calls(7..=9), false);
+        assert!(state.earlier);
+        state.earlier_calls(calls(4..=6), true);
+        assert_eq!((began(&state), state.earlier), (vec![9, 8, 7, 6, 5, 4], false));
+        state.newest_calls(calls(8..=10), false);
+        assert_eq!((began(&state), state.earlier), (vec![10, 9, 8, 7, 6, 5, 4], false));
+        state.newest_calls(calls(1..=2), true);
+        assert_eq!((began(&state), state.earlier), (vec![2, 1], false), "another account, or a relay set up anew");
     }
 
     #[test]

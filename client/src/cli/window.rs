@@ -100,6 +100,7 @@ impl Arguments {
             frames_per_second: self.fps.map(f64::from),
             files: Files { stats: self.stats, report: self.report },
         };
+        plan.verify()?;
         let orders = Orders {
             call: self.call,
             answer: self.answer_automatically,

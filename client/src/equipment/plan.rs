@@ -59,6 +59,21 @@ pub enum Voice {
 }
 
 impl Plan {
+    /// Looks whether the files are there and can be used, before a call needs them.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the person if one cannot be used.
+    pub fn verify(&self) -> anyhow::Result<()> {
+        if let Pictures::File(path) = &self.pictures {
+            video::Y4mFile::open(path)?;
+        }
+        if let Voice::File(path) = &self.voice {
+            sound::WavFile::open(path)?;
+        }
+        Ok(())
+    }
+
     /// What stands in for the camera, seen in `own` too; `None` if the camera is to be used.
     ///
     /// # Errors

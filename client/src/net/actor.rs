@@ -34,7 +34,7 @@ use visavis_proto::{
 use super::{
     control::Error as ControlError,
     media::Media,
-    online::{Online, dismissed, has_room, send},
+    online::{Online, dismissed, ended, has_room, send},
     session::{Dial, Session},
 };
 use crate::{clock::Clock, net::media::Ports};
@@ -49,8 +49,11 @@ pub const EVENTS: usize = 1_024;
 /// keyframe and what follows it; beyond it the newest is dropped.
 const EARLY_DATAGRAMS: usize = 128;
 
-/// Without a packet for this long in a call, a person is told that the connection is being waited for.
-const SILENT_AFTER: Duration = Duration::from_secs(2);
+/// Without a packet for this long in a call, a person is told that the relay is not heard.
+const SILENT_IN_CALL: Duration = Duration::from_secs(2);
+
+/// As [`SILENT_IN_CALL`] at other times: of the clock's probes, one a second, four in a row went unanswered.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
 
 /// What a person, or a program in their place, asks for.
 #[derive(Debug)]
@@ -224,7 +227,7 @@ impl Actor {
                 biased;
                 datagram = online.connection.read_datagram() => match datagram {
                     Ok(datagram) => self.handle_datagram(&datagram, &online.connection),
-                    Err(error) => return Exit::Lost(error.to_string()),
+                    Err(error) => return Exit::Lost(ended(&error)),
                 },
                 message = online.reader.next() => match message {
                     Ok(message) => self.handle_message(message),
@@ -250,12 +253,17 @@ impl Actor {
             Some(self.clocks.poll_timeout()),
             media.and_then(Media::poll_timeout),
             self.calls.poll_timeout(),
-            media.filter(|_| !self.silent).map(|_| self.last_heard + SILENT_AFTER),
+            (!self.silent).then(|| self.last_heard + self.patience()),
         ];
         let now = self.clock.now();
         let next = times.into_iter().flatten().min().unwrap_or_else(|| now + Duration::from_secs(1));
         // With no room in the connection, what waits to be sent is no reason to wake at once; acknowledgements are.
         if has_room(connection) { next } else { next.max(now + FULL_WAIT) }
+    }
+
+    /// How long the relay may be silent.
+    const fn patience(&self) -> Duration {
+        if self.media.is_some() { SILENT_IN_CALL } else { SILENT_AFTER }
     }
 
     fn handle_timeouts(&mut self, connection: &Connection) {
@@ -265,10 +273,10 @@ impl Actor {
         }
         if let Some(media) = &mut self.media {
             media.handle_timeout(&self.clocks, connection.rtt(), now);
-            if !self.silent && now.since(self.last_heard) >= SILENT_AFTER {
-                self.silent = true;
-                self.tell(Event::Silent(true));
-            }
+        }
+        if !self.silent && now.since(self.last_heard) >= self.patience() {
+            self.silent = true;
+            self.tell(Event::Silent(true));
         }
         self.calls.handle_timeout(now);
     }

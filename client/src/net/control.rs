@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use quinn::{Connection, RecvStream, SendStream};
+use quinn::{Connection, ReadError, RecvStream, SendStream};
 use visavis_proto::wire::{
     control::{ClientMessage, ErrorCode, Refused, RelayMessage, client, relay},
     framing,
 };
+
+use super::online::ended;
 
 /// How long an answer may take before the relay counts as unreachable.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -137,6 +139,7 @@ impl Reader {
             match self.stream.read_chunk(64 * 1024, true).await {
                 Ok(Some(chunk)) => self.buffer.push(&chunk.bytes),
                 Ok(None) => return Err(Error::Lost("the relay closed the conversation".into())),
+                Err(ReadError::ConnectionLost(error)) => return Err(Error::Lost(ended(&error))),
                 Err(error) => return Err(Error::Lost(error.to_string())),
             }
         }
@@ -166,20 +169,21 @@ impl Writer {
 fn refusal(refused: &Refused) -> String {
     let text = match refused.code() {
         ErrorCode::InviteRequired => {
-            "this relay registers people by invite only: ask its operator for an invite link (visavis-relay invite); put \
-             it in quotes, or the shell cuts it at the &. Add --existing if you have an account here and this is another \
-             device of yours"
+            "this relay registers people by invite only: ask its operator for an invite link (visavis-relay invite makes \
+             one; put it in quotes, or the shell cuts it at the &), or say that you have an account here, if this is \
+             another device of yours (--existing)"
         }
         ErrorCode::InviteInvalid => {
             "this invite is not valid: it was used already, has expired, or is for another name. Ask for a new one, or \
-             add --existing if you have an account here and this is another device of yours"
+             say that you have an account here, if this is another device of yours (--existing)"
         }
         ErrorCode::NameTaken => {
-            "somebody here has this name already: choose another, or add --existing if it is you on another device"
+            "somebody here has this name already: choose another, or say that you have an account here, if it is you on \
+             another device (--existing)"
         }
         ErrorCode::NameInvalid => {
-            "this name cannot be used: 1 to 40 bytes of letters and digits of one script, spaces and - _ . ' are allowed, \
-             with a letter or digit first"
+            "this name cannot be used: it begins with a letter or digit, has letters and digits of one script, spaces and \
+             - _ . ', and is at most 40 characters long, fewer where letters take more than one byte"
         }
         ErrorCode::LoginFailed => crate::opaque::WRONG_PASSWORD,
         ErrorCode::Disabled => "this account has been disabled: ask the relay's operator",

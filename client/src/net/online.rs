@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use quinn::{Connection, Endpoint};
+use quinn::{Connection, ConnectionError, Endpoint};
 use tokio::sync::mpsc;
 use visavis_proto::wire::{
     control::{ClientMessage, CloseCode, client},
@@ -14,6 +14,7 @@ use visavis_proto::wire::{
 use super::{
     control::{Reader, Writer},
     session::Session,
+    transport::IDLE,
 };
 
 /// Control messages on their way to the relay. Full means that the relay stopped reading: the connection is given up.
@@ -92,11 +93,25 @@ pub(super) async fn dismissed(connection: &Connection) -> Option<&'static str> {
     }
 }
 
+/// Why a connection ended, as a person says it.
+pub(super) fn ended(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::TimedOut => {
+            format!("nothing was heard of the relay for {} s: check your network", IDLE.as_secs())
+        }
+        ConnectionError::Reset => "the relay was started anew".to_owned(),
+        ConnectionError::ApplicationClosed(_) | ConnectionError::ConnectionClosed(_) => {
+            "the relay closed the connection".to_owned()
+        }
+        error => error.to_string(),
+    }
+}
+
 /// The code with which the relay closed the connection, if it did.
 pub(super) async fn closed_with(connection: &Connection) -> Option<CloseCode> {
     // The control stream may end a moment before the connection, which says why.
     let closed = tokio::time::timeout(Duration::from_secs(1), connection.closed()).await;
-    let Ok(quinn::ConnectionError::ApplicationClosed(close)) = closed else { return None };
+    let Ok(ConnectionError::ApplicationClosed(close)) = closed else { return None };
     let code = i32::try_from(close.error_code.into_inner()).ok()?;
     CloseCode::try_from(code).ok()
 }

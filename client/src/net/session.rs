@@ -80,8 +80,8 @@ pub enum Error {
     AlreadyEnrolled(String),
     /// The relay was asked to let the device in, and whether it has is not known.
     #[error(
-        "the relay did not confirm the registration ({0}), but may have made it: run the same command again, which finds \
-         out and goes on from there"
+        "the relay did not confirm the registration ({0}), but may have made it: do the same once more, which finds out \
+         and goes on from there"
     )]
     Unconfirmed(ControlError),
     /// The relay refused, or spoke nonsense.

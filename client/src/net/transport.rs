@@ -104,6 +104,9 @@ pub const DATAGRAM_SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Room for what arrives while this thread is not scheduled: 100 ms at 20 Mbit/s.
 const DATAGRAM_RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
 
+/// A connection ends after this long without a packet: a call outlives 30 s of that.
+pub(super) const IDLE: Duration = Duration::from_secs(35);
+
 fn transport_config() -> TransportConfig {
     let mut config = TransportConfig::default();
     config.congestion_controller_factory(Arc::new(OpenWindow));
@@ -113,9 +116,8 @@ fn transport_config() -> TransportConfig {
     let mut acks = AckFrequencyConfig::default();
     acks.ack_eliciting_threshold(VarInt::from_u32(10)).max_ack_delay(Some(Duration::from_millis(25)));
     config.ack_frequency_config(Some(acks));
-    // A call outlives 30 s without a packet; an idle client says something every 10 s so that address translators
-    // keep its port open.
-    config.max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(35_000))));
+    // Address translators keep the port open.
+    config.max_idle_timeout(IdleTimeout::try_from(IDLE).ok());
     config.keep_alive_interval(Some(Duration::from_secs(10)));
     config.max_concurrent_uni_streams(VarInt::from_u32(0));
     config.max_concurrent_bidi_streams(VarInt::from_u32(0));

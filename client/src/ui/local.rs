@@ -32,6 +32,8 @@ pub struct Local {
     pub tab: Tab,
     /// Who is chosen by the arrow keys, by their place in the list.
     pub chosen: Option<usize>,
+    /// Which past call is.
+    pub past: Option<usize>,
     /// The settings are open.
     pub settings: bool,
     /// The list of keys is open.
@@ -52,6 +54,10 @@ pub struct Local {
     pub(super) seen: u64,
     /// The first field has had its focus once.
     pub(super) begun: bool,
+    /// What the first screen last said is wrong: it is scrolled to once.
+    pub(super) told: String,
+    /// Troubles that were read and put away, for as long as they last.
+    pub(super) put_away: Vec<String>,
 }
 
 /// Which list is seen.

@@ -99,6 +99,7 @@ fn line(view: &View<'_>, local: &Local, open: &Open) -> String {
         "connection": match &state.connection {
             Connection::Connecting => "connecting",
             Connection::Online => "online",
+            Connection::Silent => "silent",
             Connection::Lost(_) => "lost",
             Connection::Refused(_) => "refused",
         },

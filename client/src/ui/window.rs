@@ -26,7 +26,7 @@ use crate::{
     app::{
         self, App, Command,
         pictures::Cell,
-        settings::Settings,
+        settings::{self, Settings},
         state::{Access, Notice, Phase, State},
         studio::{Own, Studio},
     },
@@ -99,8 +99,14 @@ pub fn run<F: Future<Output = ()>>(
 ) -> Result<(), Error> {
     let mut notice = None;
     let settings = Settings::load(&options.folder).unwrap_or_else(|error| {
-        notice =
-            Some(Notice::problem(format!("{error}. Meanwhile the defaults hold, and a change replaces the file.")));
+        let aside = matches!(error, settings::Error::Damaged { .. }).then(|| Settings::put_aside(&options.folder));
+        notice = Some(Notice::problem(match aside {
+            Some(Ok(old)) => {
+                format!("{error}. The defaults hold; the file is kept as {}, to be mended.", old.display())
+            }
+            Some(Err(error)) => format!("{error}. The defaults hold, and a change replaces the settings."),
+            None => format!("{error}. The defaults hold."),
+        }));
         Settings::default()
     });
     let event_loop = EventLoop::<Wake>::with_user_event().build().map_err(Error::Display)?;

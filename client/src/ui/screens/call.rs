@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use egui::{
-    Align2, Color32, CursorIcon, Event, Key, Modifiers, Rect, RichText, Sense, Stroke, StrokeKind, Ui, Vec2,
+    Align2, Color32, CursorIcon, Event, Key, Modifiers, Popup, Rect, RichText, Sense, Stroke, StrokeKind, Ui, Vec2,
     WidgetInfo, WidgetType, pos2, vec2,
 };
 
@@ -12,10 +12,10 @@ use super::{Outcome, Picture, Spot, View, controls, people, pressed, stats};
 use crate::{
     app::{
         Command,
+        quality::Level,
         settings::Corner,
         state::{Call, Phase},
     },
-    sentence::capitalised,
     ui::{
         icons::{self, Icon},
         local::Local,
@@ -35,13 +35,14 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local,
     remote(ui, view, call, outcome);
     let shown = awake(ui, view, local);
     let share = ui.ctx().animate_bool_responsive(ui.id().with("controls"), shown);
+    let quality = controls::quality(view, call);
+    // What one has to know stays when the rest goes.
+    let top = if quality.level >= Level::Poor { 1.0 } else { share };
     outcome.layout.hide_pointer = !shown;
     if !shown {
         ui.set_cursor_icon(CursorIcon::None);
     }
-    if view.settings.window.self_view {
-        self_view(ui, view, call, local, share, outcome);
-    }
+    let told = view.settings.window.self_view && self_view(ui, view, call, local, [top, share], outcome);
     if local.stats {
         // Its end must be seen, also where the switches lie beside nothing else.
         let below = if controls::bar(whole).left() < whole.left() + MARGIN + stats::WIDTH { share } else { 0.0 };
@@ -51,12 +52,11 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local,
         );
         stats::show(ui, view, call, local, room, outcome);
     }
-    controls::top(ui, view, call, share);
+    controls::top(ui, view, call, &quality, top);
     controls::bottom(ui, view, call, local, share, outcome);
-    troubles(ui, view, share);
-    if view.state.notice.is_some() {
-        people::notice(ui, view, controls::BOTTOM, outcome);
-    }
+    let bottom = egui::lerp(20.0..=controls::BOTTOM, share);
+    let bottom = people::notice(ui, view, bottom, outcome);
+    troubles(ui, view, local, told, bottom);
     if let Phase::Live(since) = call.phase {
         // The timer: one layout a second, at the moment that it changes.
         let beyond = view.now.since(since).subsec_nanos();
@@ -67,6 +67,12 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local,
 fn keys(ui: &Ui, view: &View<'_>, call: &Call, local: &mut Local, outcome: &mut Outcome) {
     if local.is_covered() || ui.ctx().egui_wants_keyboard_input() {
         return;
+    }
+    if pressed(ui, Modifiers::COMMAND, Key::H) {
+        outcome.push(Command::End);
+    }
+    if Popup::is_any_open(ui.ctx()) {
+        return; // an open menu has the keys, and Esc closes it
     }
     let key = |key| pressed(ui, Modifiers::NONE, key);
     if key(Key::M) {
@@ -87,10 +93,7 @@ fn keys(ui: &Ui, view: &View<'_>, call: &Call, local: &mut Local, outcome: &mut 
     if key(Key::F3) || key(Key::I) {
         local.stats = !local.stats;
     }
-    if pressed(ui, Modifiers::COMMAND, Key::H) {
-        outcome.push(Command::End);
-    }
-    if !ui.ctx().any_popup_open() && key(Key::Escape) {
+    if key(Key::Escape) {
         if local.stats {
             local.stats = false;
         } else if view.full_screen {
@@ -106,7 +109,7 @@ fn awake(ui: &Ui, view: &View<'_>, local: &mut Local) -> bool {
     if used || local.active_s == 0.0 {
         local.active_s = now;
     }
-    if view.remote != Picture::Here || ui.ctx().any_popup_open() || local.is_covered() {
+    if view.remote != Picture::Here || Popup::is_any_open(ui.ctx()) || local.is_covered() {
         return true;
     }
     let left = IDLE_S - (now - local.active_s);
@@ -159,15 +162,26 @@ fn remote(ui: &mut Ui, view: &View<'_>, call: &Call, outcome: &mut Outcome) {
     ui.put(below, label);
 }
 
-/// One's own picture in its corner; it can be dragged to another.
-fn self_view(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local, share: f32, outcome: &mut Outcome) {
+/// One's own picture in its corner; it can be dragged to another. `shares` are how much of the upper and of the lower bar
+/// is there. Answers whether what is wrong with the camera was told.
+fn self_view(
+    ui: &mut Ui,
+    view: &View<'_>,
+    call: &Call,
+    local: &mut Local,
+    [top, bottom]: [f32; 2],
+    outcome: &mut Outcome,
+) -> bool {
     let whole = ui.max_rect();
     let width = (whole.width() * 0.2).clamp(144.0, 264.0);
+    if local.stats && whole.width() < stats::WIDTH + width + 3.0 * MARGIN {
+        return false; // the figures are in its place
+    }
     let size = vec2(width, (width * 9.0 / 16.0).round());
     // The controls push it aside while they are there.
     let room = Rect::from_min_max(
-        whole.min + vec2(MARGIN, egui::lerp(MARGIN..=controls::TOP + 8.0, share)),
-        whole.max - vec2(MARGIN, egui::lerp(MARGIN..=controls::BOTTOM + 8.0, share)),
+        whole.min + vec2(MARGIN, egui::lerp(MARGIN..=controls::TOP + MARGIN, top)),
+        whole.max - vec2(MARGIN, egui::lerp(MARGIN..=controls::BOTTOM + 8.0, bottom)),
     );
     let corner = view.settings.window.self_view_corner;
     let home = align(corner).align_size_within_rect(size, room).min;
@@ -199,10 +213,11 @@ fn self_view(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local, share
         Picture::Coming => Some("Your camera starts …"),
     };
     response.widget_info(|| WidgetInfo::labeled(WidgetType::Image, true, missing.unwrap_or("Your own picture")));
-    if let Some(sentence) = missing {
+    let told = missing.is_none_or(|sentence| {
         ui.painter().rect_filled(rect, radius, palette.field);
-        placeholder(ui, rect, sentence);
-    } else {
+        placeholder(ui, rect, sentence)
+    });
+    if missing.is_none() {
         outcome.layout.self_view = Some(Spot::reserve(ui, rect, radius));
     }
     let edge = Stroke::new(1.0, Color32::from_white_alpha(38));
@@ -218,38 +233,44 @@ fn self_view(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local, share
         );
     }
     response.on_hover_cursor(CursorIcon::Grab).on_hover_text("You. Drag to another corner; S hides");
+    told
 }
 
-/// Why there is nothing to see in `rect`.
-pub(super) fn placeholder(ui: &Ui, rect: Rect, sentence: &str) {
+/// Why there is nothing to see in `rect`. Answers whether it had room for that.
+pub(super) fn placeholder(ui: &Ui, rect: Rect, sentence: &str) -> bool {
+    const ICON: f32 = 22.0;
+    const GAP: f32 = 5.0;
     let palette = theme::palette(ui.style());
     let text = widgets::centered(ui, sentence, theme::regular(12.0), rect.width() - 16.0);
-    let icon = Rect::from_center_size(rect.center() - vec2(0.0, text.size().y / 2.0 + 4.0), Vec2::splat(22.0));
+    let fits = ICON + GAP + text.size().y <= rect.height() - 12.0;
+    let up = if fits { (GAP + text.size().y) / 2.0 } else { 0.0 };
+    let icon = Rect::from_center_size(rect.center() - vec2(0.0, up), Vec2::splat(ICON));
     icons::paint(ui.painter(), Icon::CameraOff, icon, palette.weak);
-    let at = pos2(rect.center().x, icon.bottom() + 5.0);
-    ui.painter().with_clip_rect(rect.shrink(4.0)).galley(at, text, palette.weak);
+    if fits {
+        ui.painter().galley(pos2(rect.center().x, icon.bottom() + GAP), text, palette.weak);
+    }
+    fits
 }
 
-/// What is wrong with one's own devices, where it would not be seen elsewhere.
-fn troubles(ui: &Ui, view: &View<'_>, share: f32) {
+/// What is wrong with one's own devices, `bottom` points above the window's lower edge; with the camera, unless that was
+/// told in the self view.
+fn troubles(ui: &Ui, view: &View<'_>, local: &mut Local, camera_told: bool, bottom: f32) {
     let camera = match view.own {
-        Picture::Fault(sentence) if !view.settings.window.self_view => Some(sentence.to_owned()),
+        Picture::Fault(sentence) if !camera_told => Some(sentence.to_owned()),
         _ => None,
     };
-    let sound = [&view.devices.microphone, &view.devices.speaker].map(|device| device.trouble.as_deref());
-    let sound = sound.into_iter().flatten().map(|trouble| format!("{}.", capitalised(trouble)));
-    let mut sentences: Vec<String> = camera.into_iter().chain(sound).collect();
-    // No device at all is one trouble of both.
-    sentences.dedup();
+    let mut sentences: Vec<String> = camera.into_iter().chain(view.devices.troubles()).collect();
+    local.put_away.retain(|known| sentences.contains(known));
+    sentences.retain(|sentence| !local.put_away.contains(sentence));
     if sentences.is_empty() {
         return;
     }
-    let below = if view.state.notice.is_some() { 74.0 } else { 0.0 };
-    let bottom = egui::lerp(20.0..=controls::BOTTOM, share) + below;
     super::toast(ui, "troubles", bottom, |ui| {
         let color = theme::palette(ui.style()).poor;
         for sentence in sentences {
-            ui.add(egui::Label::new(RichText::new(sentence).color(color)).wrap());
+            if super::dismissable(ui, &sentence, color) {
+                local.put_away.push(sentence);
+            }
         }
     });
 }

@@ -12,7 +12,7 @@ use crate::{
     app::{
         Command,
         devices::Device,
-        quality::{self, Level},
+        quality::{self, Level, Quality},
         state::{Call, Phase},
     },
     ui::{
@@ -38,19 +38,22 @@ const SIDE: f32 = 48.0;
 /// Between two of them.
 const GAP: f32 = 10.0;
 
-/// Who, since when, and how well.
-pub(super) fn top(ui: &mut Ui, view: &View<'_>, call: &Call, share: f32) {
+/// How well the call goes.
+pub(super) fn quality(view: &View<'_>, call: &Call) -> Quality {
     let mut quality = quality::of(call, &view.state.connection);
     if !call.is_live() {
         "Setting up the call".clone_into(&mut quality.cause);
     }
+    quality
+}
+
+/// Who, since when, and how well.
+pub(super) fn top(ui: &mut Ui, view: &View<'_>, call: &Call, quality: &Quality, share: f32) {
     let timer = match call.phase {
         Phase::Live(since) => times::timer(view.now.since(since).as_secs()),
         _ => "Connecting …".to_owned(),
     };
     let palette = theme::palette(ui.style());
-    // What one has to know stays when the rest goes.
-    let share = if quality.level >= Level::Poor { 1.0 } else { share };
     let timer = ui.painter().layout_no_wrap(timer, theme::regular(theme::BODY), palette.weak);
     let room = ui.max_rect().width() - 32.0;
     let cause = RichText::new(&quality.cause).size(13.5).color(palette.text);

@@ -1,9 +1,10 @@
 //! What lies over any screen: the question at closing, and the list of keys.
 
-use egui::{Grid, Id, Key, Margin, Modal, Modifiers, RichText, Ui, vec2};
+use egui::{Align, Grid, Id, Key, Layout, Margin, Modal, Modifiers, Popup, RichText, Ui, vec2};
 
 use super::{Action, Outcome, View, pressed};
 use crate::ui::{
+    icons::Icon,
     local::Local,
     theme,
     widgets::{self, Kind},
@@ -48,6 +49,9 @@ const KEYS: [(&str, &[(&str, &str)]); 3] = [
 ];
 
 pub(super) fn show(ui: &Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome) {
+    if local.is_covered() {
+        Popup::close_all(ui.ctx());
+    }
     if local.closing {
         closing(ui, view, local, outcome);
     } else if local.keys {
@@ -96,7 +100,18 @@ fn keys(ui: &Ui, local: &mut Local) {
         ui.set_width((room.x - 90.0).min(420.0));
         ui.spacing_mut().item_spacing.y = 6.0;
         ui.spacing_mut().interact_size.y = 0.0;
-        let height = (room.y - 130.0).max(80.0);
+        let close = ui
+            .horizontal(|ui| {
+                widgets::strong(ui, "Keys", theme::TITLE);
+                let right = Layout::right_to_left(Align::Center);
+                ui.with_layout(right, |ui| {
+                    widgets::icon_button(ui, Icon::Close, "Close", "Close (Esc)", 34.0, Kind::Bare)
+                })
+                .inner
+                .clicked()
+            })
+            .inner;
+        let height = (room.y - 180.0).max(80.0);
         egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
             for (title, keys) in KEYS {
                 widgets::strong(ui, title, theme::LEAD);
@@ -110,8 +125,9 @@ fn keys(ui: &Ui, local: &mut Local) {
                 ui.add_space(10.0);
             }
         });
+        close
     });
-    if modal.should_close() {
+    if modal.inner || modal.should_close() {
         local.keys = false;
     }
 }

@@ -15,10 +15,12 @@ mod settings;
 mod stats;
 mod welcome;
 
-use egui::{Key, KeyboardShortcut, Modifiers, Order, Painter, Rect, Shape, Ui, UiBuilder, layers::ShapeIdx};
+use egui::{
+    Key, KeyboardShortcut, Modifiers, Order, Painter, Rect, RichText, Shape, Ui, UiBuilder, layers::ShapeIdx,
+};
 use visavis_proto::time::Timestamp;
 
-use super::{local::Local, theme};
+use super::{icons::Icon, local::Local, theme, widgets};
 use crate::app::{
     Command,
     devices::Devices,
@@ -125,6 +127,8 @@ pub struct Outcome {
     pub actions: Vec<Action>,
     /// Where pictures belong.
     pub layout: Layout,
+    /// The settings with all that was changed.
+    settings: Option<Settings>,
 }
 
 impl Spot {
@@ -146,11 +150,14 @@ impl Outcome {
         self.actions.push(Action::Do(command));
     }
 
-    /// Puts changed settings in force.
+    /// Changes settings, beside what else was changed.
     fn change(&mut self, view: &View<'_>, change: impl FnOnce(&mut Settings)) {
-        let mut settings = view.settings.clone();
-        change(&mut settings);
-        if settings != *view.settings {
+        change(self.settings.get_or_insert_with(|| view.settings.clone()));
+    }
+
+    /// Puts what was changed in force.
+    fn settle(&mut self, view: &View<'_>) {
+        if let Some(settings) = self.settings.take().filter(|settings| settings != view.settings) {
             self.push(Command::Settings(Box::new(settings)));
         }
     }
@@ -184,6 +191,7 @@ pub fn show(ui: &mut Ui, view: &View<'_>, local: &mut Local) -> Outcome {
         (None, Access::Welcome | Access::Joining) => welcome::show(ui, view, local, &mut outcome),
     }
     dialogs::show(ui, view, local, &mut outcome);
+    outcome.settle(view);
     outcome
 }
 
@@ -210,7 +218,8 @@ fn window_keys(ui: &Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcom
         local.settings = false;
     }
     // A call has an order of its own of what Esc leaves first.
-    if view.full_screen && view.state.call.is_none() && !typing && pressed(ui, Modifiers::NONE, Key::Escape) {
+    let free = view.state.call.is_none() && !typing && local.search.is_empty();
+    if view.full_screen && free && pressed(ui, Modifiers::NONE, Key::Escape) {
         outcome.actions.push(Action::ToggleFullScreen);
     }
 }
@@ -220,18 +229,32 @@ fn pressed(ui: &Ui, modifiers: Modifiers, key: Key) -> bool {
     ui.input_mut(|input| input.consume_shortcut(&KeyboardShortcut::new(modifiers, key)))
 }
 
-/// A line over everything at the bottom: something happened.
-fn toast(ui: &Ui, id: &str, bottom: f32, add: impl FnOnce(&mut Ui)) {
+/// A line over the screen, below menus, `bottom` points above the window's lower edge: something happened. Answers where
+/// the next one belongs.
+fn toast(ui: &Ui, id: &str, bottom: f32, add: impl FnOnce(&mut Ui)) -> f32 {
     let style = ui.style().clone();
-    egui::Area::new(egui::Id::new(id))
-        .order(Order::Foreground)
+    let area = egui::Area::new(egui::Id::new(id))
+        .order(Order::Middle)
         .anchor(egui::Align2::CENTER_BOTTOM, egui::vec2(0.0, -bottom))
         .show(ui.ctx(), |ui| {
             ui.set_style(style);
             ui.set_max_width((ui.ctx().content_rect().width() - 2.0 * theme::EDGE).min(560.0));
-            super::widgets::card(ui)
+            widgets::card(ui)
                 .inner_margin(egui::Margin { left: 18, right: 10, top: 10, bottom: 10 })
                 .shadow(ui.visuals().popup_shadow)
                 .show(ui, add);
         });
+    bottom + area.response.rect.height() + 8.0
+}
+
+/// A sentence of a [`toast`], with a button that takes it away. Answers whether that was clicked.
+fn dismissable(ui: &mut Ui, sentence: &str, color: egui::Color32) -> bool {
+    ui.horizontal(|ui| {
+        ui.scope(|ui| {
+            ui.set_max_width(ui.available_width() - 50.0);
+            ui.add(egui::Label::new(RichText::new(sentence).color(color)).wrap());
+        });
+        widgets::icon_button(ui, Icon::Close, "Dismiss", "Dismiss", 34.0, widgets::Kind::Bare).clicked()
+    })
+    .inner
 }

@@ -2,11 +2,14 @@
 
 use egui::{
     Align, Color32, CursorIcon, Id, Key, Layout, Margin, Modifiers, Rect, Response, RichText, ScrollArea, Sense,
-    TextEdit, Ui, UiBuilder, Vec2, WidgetInfo, WidgetType, pos2, vec2,
+    TextEdit, Ui, UiBuilder, Vec2, WidgetInfo, WidgetType, pos2,
+    text::{CCursor, CCursorRange},
+    text_edit::TextEditState,
+    vec2,
 };
 use visavis_proto::wire::control::Person;
 
-use super::{Outcome, View, history, pressed, toast};
+use super::{Outcome, View, dismissable, history, pressed, toast};
 use crate::{
     app::{
         Command,
@@ -37,7 +40,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, me: (&str, &str), local: &mut L
         tabs(ui, view, local, outcome);
         match local.tab {
             Tab::People => people(ui, view, local, outcome),
-            Tab::History => history::show(ui, view, outcome),
+            Tab::History => history::show(ui, view, local, outcome),
         }
     });
     notice(ui, view, NOTICE, outcome);
@@ -75,6 +78,12 @@ fn banner(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome
         Connection::Lost(reason) => {
             ("Not connected: trying again …", reason.as_str(), palette.fair, Some("Retry now"))
         }
+        Connection::Silent => (
+            "The relay is not heard",
+            "Check your network. If it does not come back, it is tried anew.",
+            palette.fair,
+            None,
+        ),
         Connection::Refused(reason) => {
             ("The relay refuses this device", reason.as_str(), palette.poor, Some("Join again"))
         }
@@ -124,7 +133,7 @@ fn tabs(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome) 
     }
     if pressed(ui, Modifiers::COMMAND, Key::F) {
         local.tab = Tab::People;
-        ui.memory_mut(|memory| memory.request_focus(Id::new(SEARCH)));
+        focus_search(ui, &local.search);
     }
     // Told once for each number that appears.
     if missed == 0 {
@@ -136,27 +145,16 @@ fn tabs(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome) 
 }
 
 fn people(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome) {
-    // Taken before the search field does: it would move its cursor. What lies over the list has its keys for itself.
-    let free = !local.is_covered();
-    let down = free && pressed(ui, Modifiers::NONE, Key::ArrowDown);
-    let up = free && pressed(ui, Modifiers::NONE, Key::ArrowUp);
-    let focused = ui.memory(|memory| memory.focused());
-    let enter = free && focused.is_none_or(|id| id == Id::new(SEARCH)) && pressed(ui, Modifiers::NONE, Key::Enter);
+    // Taken before the search field does: it would move its cursor.
+    let keys = list_keys(ui, local);
     search(ui, local);
     let list = listed(&view.state.people, &local.search);
-    let last = list.len().saturating_sub(1);
-    if down {
-        local.chosen = Some(local.chosen.map_or(0, |chosen| (chosen + 1).min(last)));
-    }
-    if up {
-        local.chosen = Some(local.chosen.map_or(0, |chosen| chosen.saturating_sub(1)));
-    }
-    local.chosen = local.chosen.map(|chosen| chosen.min(last)).filter(|_| !list.is_empty());
+    keys.choose(&mut local.chosen, list.len());
     if list.is_empty() {
         return empty(ui, view, local);
     }
     let online = view.state.connection == Connection::Online;
-    if enter
+    if keys.enter
         && online
         && let Some(person) = local.chosen.and_then(|chosen| list.get(chosen))
     {
@@ -166,13 +164,13 @@ fn people(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         for (index, person) in list.iter().enumerate() {
             let chosen = local.chosen == Some(index);
-            let answer = row(ui, person, view.now.as_millis(), online, chosen);
+            let answer = row(ui, person, view, chosen);
             if answer.call {
                 outcome.push(Command::Call(person.name.clone()));
             } else if answer.row.clicked() {
                 local.chosen = Some(index);
             }
-            if chosen && (up || down) {
+            if chosen && keys.moved() {
                 answer.row.scroll_to_me(None);
             }
         }
@@ -180,13 +178,63 @@ fn people(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome
     });
 }
 
+/// What the keys ask of a list.
+#[derive(Clone, Copy)]
+pub(super) struct ListKeys {
+    down: bool,
+    up: bool,
+    /// The chosen one is to be called.
+    pub enter: bool,
+}
+
+/// Takes the keys of the list that is seen. What lies over it has its keys for itself.
+pub(super) fn list_keys(ui: &Ui, local: &Local) -> ListKeys {
+    let free = !local.is_covered();
+    let down = free && pressed(ui, Modifiers::NONE, Key::ArrowDown);
+    let up = free && pressed(ui, Modifiers::NONE, Key::ArrowUp);
+    let focused = ui.memory(egui::Memory::focused);
+    let enter = free && focused.is_none_or(|id| id == Id::new(SEARCH)) && pressed(ui, Modifiers::NONE, Key::Enter);
+    ListKeys { down, up, enter }
+}
+
+impl ListKeys {
+    /// Another one is chosen: it has to be seen.
+    pub const fn moved(self) -> bool {
+        self.down || self.up
+    }
+
+    /// Moves the choice among `count`.
+    pub fn choose(self, chosen: &mut Option<usize>, count: usize) {
+        let last = count.saturating_sub(1);
+        if self.down {
+            *chosen = Some(chosen.map_or(0, |chosen| chosen + 1));
+        }
+        if self.up {
+            *chosen = Some(chosen.map_or(0, |chosen| chosen.saturating_sub(1)));
+        }
+        *chosen = chosen.map(|chosen| chosen.min(last)).filter(|_| count > 0);
+    }
+}
+
+/// Something is to be searched for: what was searched for before is overwritten by what is typed.
+fn focus_search(ui: &Ui, search: &str) {
+    let id = Id::new(SEARCH);
+    ui.memory_mut(|memory| memory.request_focus(id));
+    if let Some(mut state) = TextEditState::load(ui.ctx(), id) {
+        let all = CCursorRange::two(CCursor::default(), CCursor::new(search.chars().count()));
+        state.cursor.set_char_range(Some(all));
+        state.store(ui.ctx(), id);
+    }
+}
+
 fn search(ui: &mut Ui, local: &mut Local) {
+    const CLEAR: f32 = 34.0;
     let palette = theme::palette(ui.style());
     let edit = TextEdit::singleline(&mut local.search)
         .id(Id::new(SEARCH))
         .hint_text(RichText::new("Search").color(palette.weak))
         .font(theme::regular(theme::BODY))
-        .margin(Margin { left: 42, right: 14, top: 12, bottom: 12 })
+        .margin(Margin { left: 42, right: 44, top: 12, bottom: 12 })
         .desired_width(f32::INFINITY);
     let response = ui.add(edit).on_hover_text("Search people (Ctrl+F)");
     let middle = pos2(response.rect.left() + 22.0, response.rect.center().y);
@@ -195,8 +243,20 @@ fn search(ui: &mut Ui, local: &mut Local) {
         // What is searched for is what Enter calls.
         local.chosen = (!local.search.trim().is_empty()).then_some(0);
     }
-    if response.has_focus() && ui.input(|input| input.key_pressed(Key::Escape)) {
+    // egui has taken the focus away by then.
+    let mut clear = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Escape));
+    if !local.search.is_empty() {
+        let place = Rect::from_center_size(
+            pos2(response.rect.right() - 8.0 - CLEAR / 2.0, response.rect.center().y),
+            Vec2::splat(CLEAR),
+        );
+        let mut corner = ui.new_child(UiBuilder::new().id_salt("clear").max_rect(place));
+        let tip = "Clear the search (Esc)";
+        clear |= widgets::icon_button(&mut corner, Icon::Close, "Clear the search", tip, CLEAR, Kind::Bare).clicked();
+    }
+    if clear {
         local.search.clear();
+        local.chosen = None;
     }
 }
 
@@ -217,29 +277,44 @@ pub(super) fn blank(ui: &mut Ui, sentence: &str) {
     });
 }
 
-struct Row {
-    row: Response,
-    call: bool,
+/// What was done with a row.
+pub(super) struct Row {
+    pub row: Response,
+    /// They are to be called.
+    pub call: bool,
 }
 
-fn row(ui: &mut Ui, person: &Person, now_ms: u64, online: bool, chosen: bool) -> Row {
-    let presence = whereabouts(person);
-    let line = describe(person, now_ms);
+fn row(ui: &mut Ui, person: &Person, view: &View<'_>, chosen: bool) -> Row {
+    let online = view.state.connection == Connection::Online;
+    // Who was there a while ago may have gone meanwhile.
+    let presence = online.then(|| whereabouts(person));
+    let line = if online {
+        describe(person, view.now.as_millis())
+    } else {
+        "not known while you are not connected".to_owned()
+    };
     let color = theme::palette(ui.style()).weak;
-    entry(ui, &person.name, Some(presence), chosen, online, |ui| {
-        ui.label(RichText::new(line).size(13.5).color(color));
+    let reachable = presence == Some(widgets::Presence::Online);
+    entry(ui, Entry { name: &person.name, presence, reachable, chosen, online }, |ui| {
+        ui.add(egui::Label::new(RichText::new(line).size(13.5).color(color)).selectable(false).truncate());
     })
 }
 
+/// A row of a list.
+pub(super) struct Entry<'a> {
+    pub name: &'a str,
+    /// Where they are, if that is shown.
+    pub presence: Option<widgets::Presence>,
+    /// A call would ring now.
+    pub reachable: bool,
+    pub chosen: bool,
+    /// Somebody can be called at all.
+    pub online: bool,
+}
+
 /// A row of a list: a person, a line about them, and a button that calls them.
-fn entry(
-    ui: &mut Ui,
-    name: &str,
-    presence: Option<widgets::Presence>,
-    chosen: bool,
-    online: bool,
-    about: impl FnOnce(&mut Ui),
-) -> Row {
+pub(super) fn entry(ui: &mut Ui, entry: Entry<'_>, about: impl FnOnce(&mut Ui)) -> Row {
+    let Entry { name, presence, reachable, chosen, online } = entry;
     let palette = theme::palette(ui.style());
     let (rect, row) = ui.allocate_exact_size(vec2(ui.available_width(), 64.0), Sense::click());
     row.widget_info(|| WidgetInfo::selected(WidgetType::SelectableLabel, true, chosen, name));
@@ -269,7 +344,6 @@ fn entry(
     let call = child
         .with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.add_enabled_ui(online, |ui| {
-                let reachable = presence == Some(widgets::Presence::Online);
                 let kind = if reachable { Kind::Main } else { Kind::Quiet };
                 let tip = if online { format!("Call {name} (Enter)") } else { "You are not connected".to_owned() };
                 widgets::icon_button(ui, Icon::Phone, &format!("Call {name}"), &tip, 42.0, kind).clicked()
@@ -281,28 +355,17 @@ fn entry(
     Row { row: row.on_hover_cursor(CursorIcon::Default), call }
 }
 
-/// As [`entry`], for somebody whose presence is beside the point. Answers whether to call.
-pub(super) fn past(ui: &mut Ui, name: &str, online: bool, about: impl FnOnce(&mut Ui)) -> bool {
-    entry(ui, name, None, false, online, about).call
-}
-
 /// Where [`notice`] lies when nothing else is down there, in points.
 pub(super) const NOTICE: f32 = 24.0;
 
-/// What happened, until it is read; `bottom` points above the window's lower edge.
-pub(super) fn notice(ui: &Ui, view: &View<'_>, bottom: f32, outcome: &mut Outcome) {
-    let Some(notice) = &view.state.notice else { return };
+/// What happened, until it is read; `bottom` points above the window's lower edge. Answers where the next thing belongs.
+pub(super) fn notice(ui: &Ui, view: &View<'_>, bottom: f32, outcome: &mut Outcome) -> f32 {
+    let Some(notice) = &view.state.notice else { return bottom };
     toast(ui, "notice", bottom, |ui| {
-        ui.horizontal(|ui| {
-            let palette = theme::palette(ui.style());
-            let color = if notice.tone == Tone::Problem { palette.poor } else { palette.text };
-            ui.scope(|ui| {
-                ui.set_max_width(ui.available_width() - 50.0);
-                ui.add(egui::Label::new(RichText::new(&notice.text).color(color)).wrap());
-            });
-            if widgets::icon_button(ui, Icon::Close, "Dismiss", "Dismiss", 34.0, Kind::Bare).clicked() {
-                outcome.push(Command::Dismiss);
-            }
-        });
-    });
+        let palette = theme::palette(ui.style());
+        let color = if notice.tone == Tone::Problem { palette.poor } else { palette.text };
+        if dismissable(ui, &notice.text, color) {
+            outcome.push(Command::Dismiss);
+        }
+    })
 }

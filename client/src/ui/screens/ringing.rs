@@ -40,7 +40,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, out
         ui.add_space(40.0);
         let name = RichText::new(&call.peer).font(theme::strong(theme::TITLE));
         ui.add(egui::Label::new(name).truncate());
-        let line = line(call);
+        let line = line(call, &view.state.connection);
         ui.scope(|ui| {
             ui.set_max_width((ui.available_width() - 2.0 * theme::EDGE).min(440.0));
             ui.label(RichText::new(line).size(16.0).color(palette.weak));
@@ -57,8 +57,11 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, out
     }
 }
 
-fn line(call: &Call) -> String {
+fn line(call: &Call, connection: &Connection) -> String {
     match &call.phase {
+        phase if *phase != Phase::RingingIn && call.going() && *connection == Connection::Silent => {
+            "The relay is not heard: waiting for your network …".to_owned()
+        }
         Phase::RingingIn => "is calling you".to_owned(),
         Phase::RingingOut { devices: None } => "Calling …".to_owned(),
         Phase::RingingOut { devices: Some(0) } => "Waiting for a device of theirs …".to_owned(),
@@ -155,12 +158,13 @@ fn outgoing(ui: &mut Ui, call: &Call, local: &Local, outcome: &mut Outcome) {
 
 fn over(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, outcome: &mut Outcome) {
     let online = view.state.connection == Connection::Online;
+    let (tip, kind) = if online { ("Call again (C)", Kind::Call) } else { ("You are not connected", Kind::Quiet) };
     let [close, again] = buttons(
         ui,
         [
             (Icon::Close, "Close", "Close (Esc)", Kind::Quiet),
             // Not Enter: whoever is about to take a call that just ended must not call back.
-            (Icon::Phone, "Call again", "Call again (C)", Kind::Call),
+            (Icon::Phone, "Call again", tip, kind),
         ],
     );
     let key = |key| !local.is_covered() && pressed(ui, Modifiers::NONE, key);

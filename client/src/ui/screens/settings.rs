@@ -100,7 +100,10 @@ fn camera(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
 }
 
 fn bitrate(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
-    let mut kbps = view.settings.camera.max_kbps;
+    // What a drag is at is put in force where it ends.
+    let id = ui.id().with("bitrate");
+    let dragged: Option<u32> = ui.data(|data| data.get_temp(id));
+    let mut kbps = dragged.unwrap_or(view.settings.camera.max_kbps);
     let caption = caption(ui, &format!("Video bitrate limit: {kbps} kbit/s"));
     let accent = theme::palette(ui.style()).accent_text;
     let widgets = &mut ui.visuals_mut().widgets;
@@ -110,8 +113,11 @@ fn bitrate(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
     }
     ui.spacing_mut().slider_width = ui.available_width();
     let slider = Slider::new(&mut kbps, KBPS).logarithmic(true).step_by(50.0).show_value(false);
-    // A drag puts each of its steps in force; the file behind is small.
-    if ui.add(slider).labelled_by(caption.id).changed() {
+    let response = ui.add(slider).labelled_by(caption.id);
+    if response.dragged() {
+        ui.data_mut(|data| data.insert_temp(id, kbps));
+    } else if dragged.is_some() || response.changed() {
+        ui.data_mut(|data| data.remove::<u32>(id));
         outcome.change(view, |settings| settings.camera.max_kbps = kbps);
     }
 }

@@ -1,6 +1,6 @@
 //! The first screen: an invite link, a name and a password become a place at a relay.
 
-use egui::{Align, Id, Key, Layout, Modifiers, RichText, ScrollArea, Sense, Ui, Vec2, vec2};
+use egui::{Align, Id, Key, Layout, Modifiers, Rect, RichText, ScrollArea, Sense, Ui, Vec2, pos2, vec2};
 
 use super::{Outcome, View, pressed};
 use crate::{
@@ -25,8 +25,15 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mu
             ui.spacing_mut().item_spacing.y = 16.0;
             head(ui);
             ui.add_enabled_ui(!joining, |ui| form(ui, &mut local.form, first));
-            trouble(ui, view, &local.form);
+            let top = ui.cursor().top();
+            let trouble = trouble(ui, view, &local.form);
             let send = if joining { wait(ui) } else { button(ui, &local.form) } || submit;
+            if trouble != local.told {
+                // In a small window it lies below the edge, and the button with it.
+                let below = Rect::from_min_max(pos2(ui.min_rect().left(), top), ui.min_rect().max);
+                ui.scroll_to_rect(below, None);
+                local.told = trouble;
+            }
             if send && !joining {
                 local.form.tried = true;
                 match local.form.missing() {
@@ -80,20 +87,22 @@ fn form(ui: &mut Ui, form: &mut Form, first: bool) {
     }
 }
 
-/// What is missing, or what the relay said.
-fn trouble(ui: &mut Ui, view: &View<'_>, form: &Form) {
+/// What is missing, or what the relay said. Answers it.
+fn trouble(ui: &mut Ui, view: &View<'_>, form: &Form) -> String {
     let missing = form.missing().filter(|_| form.tried).map(|(_, sentence)| sentence);
     let said = view.state.notice.as_ref().map(|notice| notice.text.as_str());
-    if let Some(sentence) = missing.or(said) {
+    let said = missing.or(said).unwrap_or_default();
+    if !said.is_empty() {
         let palette = theme::palette(ui.style());
         egui::Frame::new().fill(palette.poor.gamma_multiply(0.12)).corner_radius(theme::ROUND).inner_margin(12).show(
             ui,
             |ui| {
                 ui.set_width(ui.available_width());
-                ui.label(RichText::new(sentence).color(palette.poor));
+                ui.label(RichText::new(said).color(palette.poor));
             },
         );
     }
+    said.to_owned()
 }
 
 fn button(ui: &mut Ui, form: &Form) -> bool {
