@@ -571,13 +571,8 @@ fn the_keys_are_listed() {
 #[test]
 fn two_changes_at_once_are_both_kept() {
     let mut window = window(Stage::new(live()));
-    let pressed = |key| egui::Event::Key {
-        key,
-        physical_key: None,
-        pressed: true,
-        repeat: false,
-        modifiers: Modifiers::NONE,
-    };
+    let pressed =
+        |key| egui::Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers: Modifiers::NONE };
     window.input_mut().events.extend([Key::Z, Key::S].map(pressed));
     let actions = done(&mut window);
     let settings = kept(&actions);

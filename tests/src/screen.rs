@@ -8,8 +8,17 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use x11rb::{
+    connection::Connection,
+    protocol::xproto::{ClientMessageEvent, ConnectionExt, CreateWindowAux, EventMask, WindowClass},
+    rust_connection::RustConnection,
+};
 
 use crate::real::{PATIENCE, Process};
+
+/// A window over all others. The server takes it away with its connection.
+#[derive(Debug)]
+pub struct Cover(#[expect(dead_code, reason = "its drop takes the window away")] RustConnection);
 
 /// A running Xvfb, ended when dropped.
 #[derive(Debug)]
@@ -104,6 +113,40 @@ impl Screen {
     /// If there is none.
     pub fn windows(&self, name: &str) -> anyhow::Result<usize> {
         Ok(self.ask(&["search", "--onlyvisible", "--name", name])?.len())
+    }
+
+    /// Asks a window to close, as a desktop does whose button for that is clicked.
+    ///
+    /// # Errors
+    ///
+    /// If the screen does not answer.
+    pub fn ask_to_close(&self, window: u32) -> anyhow::Result<()> {
+        let (connection, _) = x11rb::connect(Some(&self.display))?;
+        let atom = |name: &str| anyhow::Ok(connection.intern_atom(false, name.as_bytes())?.reply()?.atom);
+        let data = [atom("WM_DELETE_WINDOW")?, x11rb::CURRENT_TIME, 0, 0, 0];
+        let message = ClientMessageEvent::new(32, window, atom("WM_PROTOCOLS")?, data);
+        connection.send_event(false, window, EventMask::NO_EVENT, message)?;
+        // Answered once all before it is done.
+        connection.get_input_focus()?.reply()?;
+        Ok(())
+    }
+
+    /// Covers the screen with a window of its own, until that is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the screen gives none.
+    pub fn cover(&self) -> anyhow::Result<Cover> {
+        let (connection, number) = x11rb::connect(Some(&self.display))?;
+        let screen = &connection.setup().roots[number];
+        let window = connection.generate_id()?;
+        let look = CreateWindowAux::new().background_pixel(screen.white_pixel).override_redirect(1);
+        let (depth, visual) = (x11rb::COPY_DEPTH_FROM_PARENT, x11rb::COPY_FROM_PARENT);
+        let (width, height) = (screen.width_in_pixels, screen.height_in_pixels);
+        let (root, class) = (screen.root, WindowClass::INPUT_OUTPUT);
+        connection.create_window(depth, window, root, 0, 0, width, height, 0, class, visual, &look)?;
+        connection.map_window(window)?.check()?;
+        Ok(Cover(connection))
     }
 
     /// Runs xdotool and answers its lines.

@@ -225,13 +225,18 @@ fn what_is_said_in_a_check_is_played_back() -> anyhow::Result<()> {
     ends_well(check)?;
     let [said, heard, elsewhere] = heard.finish()?;
     // The four seconds come back after four seconds; what is said before and after them does not. What comes back was
-    // cleared of noise, which changes a waveform: by when a piece is most alike it is known, by chance one in fifty.
+    // cleared of noise, which changes a waveform.
     let found = matches(&said, &heard, 5.0);
     let alike = found.iter().filter(|found| found.alike > 0.5);
     let delay_s = median(alike.map(|found| found.delay_s)).context("nothing of what was said comes back")?;
-    let back = found.iter().filter(|found| (found.delay_s - delay_s).abs() < 0.05).count();
-    println!("{back} of {} pieces come back, {delay_s:.2} s later", found.len());
-    ensure!(back >= 10 && delay_s > 3.9, "of 16 pieces {back} come back, {delay_s:.2} s later: {found:.2?}");
+    let back = found.iter().filter(|found| found.alike > 0.5 && (found.delay_s - delay_s).abs() < 0.05);
+    let alike = median(back.clone().map(|found| found.alike)).context("pieces")?;
+    let back = back.count();
+    println!("{back} of {} pieces come back, {delay_s:.2} s later, alike by {alike:.2}", found.len());
+    ensure!(
+        back >= 10 && alike > 0.6 && delay_s > 3.9,
+        "of 16 pieces {back} come back, {delay_s:.2} s later: {found:.2?}"
+    );
     ensure!(level_db(&heard) > -40.0, "it is played back at {} dBFS", level_db(&heard));
     ensure!(level_db(&elsewhere) < -70.0, "something is heard where nobody chose to hear it");
     Ok(())

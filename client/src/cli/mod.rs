@@ -24,6 +24,11 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::{Layer, SubscriberExt},
+    util::SubscriberInitExt,
+};
 
 use crate::{
     client::{Client, Events},
@@ -59,7 +64,7 @@ struct Arguments {
 
     /// How much to log to standard error: off, error, warn, info, debug or trace.
     #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", env = LOG)]
-    log: tracing::level_filters::LevelFilter,
+    log: LevelFilter,
 
     #[command(flatten)]
     window: window::Arguments,
@@ -137,7 +142,7 @@ fn help() -> Option<ExitCode> {
         return None;
     }
     let level = std::env::var(LOG).ok().and_then(|level| level.parse().ok());
-    log(level.unwrap_or(tracing::level_filters::LevelFilter::WARN));
+    log(level.unwrap_or(LevelFilter::WARN));
     if words.next().is_some_and(|kind| kind == camera::KIND) {
         return Some(camera::serve::run());
     }
@@ -145,8 +150,12 @@ fn help() -> Option<ExitCode> {
     Some(ExitCode::from(2))
 }
 
-fn log(level: tracing::level_filters::LevelFilter) {
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
+fn log(level: LevelFilter) {
+    // Libraries warn of what is nothing to a person, such as a desktop that keeps no settings.
+    let others = if level == LevelFilter::WARN { LevelFilter::ERROR } else { level };
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let filter = Targets::new().with_default(others).with_target("visavis", level);
+    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
 }
 
 async fn run(folder: &Path, command: Command) -> anyhow::Result<Outcome> {
