@@ -184,7 +184,7 @@ fn without_the_relay_nobody_can_be_called_and_a_retry_is_offered() {
     let mut window = window(Stage::new(State { connection, ..member() }));
     assert!(click(&mut window, "Call Hedy Lamarr").is_empty());
     assert!(matches!(click(&mut window, "Retry now").as_slice(), [Action::Do(Command::Retry)]));
-    window.get_all_by_label("not known while you are not connected").next().expect("nobody's presence is made up");
+    window.get_all_by_label("status unknown").next().expect("nobody's presence is made up");
     assert!(window.query_by_label("online").is_none());
     window.state_mut().state.connection = Connection::Silent;
     window.run_steps(2);

@@ -317,5 +317,9 @@ fn without_a_display_one_sentence_says_what_to_do() -> anyhow::Result<()> {
     ensure!(status.code() == Some(1), "{status}: {lines:?}");
     let [sentence] = &lines[..] else { anyhow::bail!("not one sentence: {lines:?}") };
     ensure!(sentence.contains("there is no display") && sentence.contains("visavis --help"), "{sentence}");
+    let (status, lines) = Process::start("visavis", command.env("DISPLAY", ":65000"))?.finish()?;
+    let said = lines.join("\n");
+    let told = said.contains("the display does not answer (") && said.contains("visavis --help");
+    ensure!(status.code() == Some(1) && told && !said.contains(".rs"), "{status}: {said}");
     Ok(())
 }

@@ -82,7 +82,12 @@ fn no_display(error: &EventLoopError) -> String {
         ["WAYLAND_DISPLAY", "DISPLAY"].map(|name| std::env::var_os(name).is_some_and(|set| !set.is_empty()));
     match (cfg!(target_os = "linux"), variables) {
         (true, [false, false]) => "there is no display (neither WAYLAND_DISPLAY nor DISPLAY is set)".to_owned(),
-        _ => format!("the display does not answer ({error})"),
+        // winit puts the place in its own source before the cause.
+        _ => {
+            let told = error.to_string();
+            let cause = told.split_once(".rs:").and_then(|(_, told)| told.split_once(": "));
+            format!("the display does not answer ({})", cause.map_or(told.as_str(), |(_, cause)| cause))
+        }
     }
 }
 

@@ -252,7 +252,10 @@ fn search(ui: &mut Ui, local: &mut Local) {
         );
         let mut corner = ui.new_child(UiBuilder::new().id_salt("clear").max_rect(place));
         let tip = "Clear the search (Esc)";
-        clear |= widgets::icon_button(&mut corner, Icon::Close, "Clear the search", tip, CLEAR, Kind::Bare).clicked();
+        if widgets::icon_button(&mut corner, Icon::Close, "Clear the search", tip, CLEAR, Kind::Bare).clicked() {
+            clear = true;
+            response.request_focus();
+        }
     }
     if clear {
         local.search.clear();
@@ -288,11 +291,7 @@ fn row(ui: &mut Ui, person: &Person, view: &View<'_>, chosen: bool) -> Row {
     let online = view.state.connection == Connection::Online;
     // Who was there a while ago may have gone meanwhile.
     let presence = online.then(|| whereabouts(person));
-    let line = if online {
-        describe(person, view.now.as_millis())
-    } else {
-        "not known while you are not connected".to_owned()
-    };
+    let line = if online { describe(person, view.now.as_millis()) } else { "status unknown".to_owned() };
     let color = theme::palette(ui.style()).weak;
     let reachable = presence == Some(widgets::Presence::Online);
     entry(ui, Entry { name: &person.name, presence, reachable, chosen, online }, |ui| {
