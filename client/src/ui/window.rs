@@ -65,7 +65,7 @@ pub enum Error {
         "no window can be opened: {}. Start visavis on a desktop, or use it without a window: visavis --help tells how",
         no_display(.0)
     )]
-    Display(#[source] EventLoopError),
+    Display(EventLoopError),
     /// The display gives no window.
     #[error("the desktop opens no window: {0}. Close some others, or log out of the desktop and in again")]
     Window(#[from] OsError),
