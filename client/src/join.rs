@@ -61,7 +61,7 @@ pub async fn join(
 ) -> anyhow::Result<Joined> {
     ensure!(
         valid_name(&request.name),
-        "the name {:?} cannot be used: at most 40 letters and digits of one script (fewer outside the Latin one), spaces and - _ . ' are \
+        "the name {:?} cannot be used: at most 40 letters and digits of one script, spaces and - _ . ' (fewer outside the Latin script) are \
          allowed, with a letter or digit first. Choose another",
         request.name
     );

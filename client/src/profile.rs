@@ -337,6 +337,15 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
+/// Makes the folder of a profile, and what it lies in, where it is not there.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn make_folder(folder: &Path) -> Result<(), Error> {
+    make_folders(folder).map(drop)
+}
+
 /// Makes `folder` and what it lies in; answers those that were not there, outermost first.
 fn make_folders(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut made: Vec<PathBuf> = folder

@@ -340,7 +340,11 @@ fn whoever_waits_for_a_call_hears_of_a_relay_that_goes_and_comes_back() -> anyho
 fn a_call_to_nobody_ends_at_once() -> anyhow::Result<()> {
     let Setup { relay: _relay, people: [alice, bob], folder: _folder } = Setup::new(["alice", "bob"])?;
     ends(calls(&alice, "bob")?, NOT_TAKEN, "bob is not online: they will see that you called.")?;
-    ends(calls(&alice, "zoe")?, NOT_TAKEN, "There is nobody called zoe at this relay: see visavis people.")?;
+    ends(
+        calls(&alice, "zoe")?,
+        NOT_TAKEN,
+        "There is nobody called zoe at this relay (visavis people shows who is).",
+    )?;
     ends(calls(&alice, "alice")?, NOT_TAKEN, "You cannot call yourself.")?;
     remembers(&alice, "to", "bob", "was not online")?;
     remembers(&bob, "from", "alice", "missed")

@@ -282,6 +282,15 @@ fn a_second_start_calls_the_window_that_is_open() -> anyhow::Result<()> {
     alice.sees("what became of the link", |shown| {
         shown["notice"] == "You have joined 127.0.0.1 already, as alice." && shown["access"] == "member"
     })?;
+
+    // So it is at the first start of all, when there is no profile yet: the link is filled in.
+    let mut bob = Somebody::sits_down(folder.path(), "bob", &SCENE, &[])?;
+    bob.sees("the first screen", |shown| shown["access"] == "welcome")?;
+    let mut again = Person::new(folder.path(), "bob").start_window(&bob.screen.display, &[&relay.link], &[])?;
+    let (status, lines) = again.finish_within(PATIENCE)?;
+    ensure!(status.success() && lines == ["Visavis is open already: its window comes to the front."], "{lines:?}");
+    bob.tabs(1)?;
+    bob.joins(&["bob", PASSWORD, PASSWORD])?;
     relay.stop()
 }
 

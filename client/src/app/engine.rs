@@ -178,6 +178,8 @@ struct Engine {
     answers: mpsc::Sender<Answer>,
     answered: mpsc::Receiver<Answer>,
     connecting: bool,
+    /// Another attempt comes by itself.
+    waiting: bool,
 }
 
 impl Engine {
@@ -193,6 +195,7 @@ impl Engine {
             answers,
             answered,
             connecting: false,
+            waiting: false,
         }
     }
 
@@ -287,7 +290,8 @@ impl Engine {
                     true => Connection::Refused(told),
                     false => Connection::Lost(told),
                 };
-                if !error.is_final() {
+                // One wait at a time, however often somebody tries meanwhile.
+                if !error.is_final() && !std::mem::replace(&mut self.waiting, true) {
                     let clock = self.options.clock;
                     self.work(async move {
                         tokio::time::sleep_until(clock.instant(clock.now() + RETRY)).await;
@@ -295,7 +299,10 @@ impl Engine {
                     });
                 }
             }
-            Answer::Retry => self.retry(),
+            Answer::Retry => {
+                self.waiting = false;
+                self.retry();
+            }
             Answer::People(Ok(people)) => self.state.merge(people),
             Answer::History(Ok(calls)) => {
                 let all = calls.len() < HISTORY as usize;

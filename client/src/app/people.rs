@@ -39,7 +39,10 @@ pub fn describe(person: &Person, now_ms: u64) -> String {
         (Whereabouts::Online, _) => "online".to_owned(),
         (Whereabouts::InCall, _) => "in a call".to_owned(),
         (Whereabouts::Offline, 0) => "offline".to_owned(),
-        (Whereabouts::Offline, last) => format!("last seen {} ago", duration(now_ms.saturating_sub(last) / 1_000)),
+        (Whereabouts::Offline, last) => match now_ms.saturating_sub(last) / 1_000 {
+            0..60 => "last seen just now".to_owned(),
+            seconds => format!("last seen {} ago", duration(seconds)),
+        },
     }
 }
 

@@ -40,6 +40,9 @@ const DELAY_POOR_MS: f64 = 400.0;
 /// A picture rate below this is seen as jerky.
 const FPS_FAIR: f64 = 20.0;
 
+/// Seconds of a call after which a picture should have come: a slow camera opens in less.
+const WAITED_S: f64 = 5.0;
+
 /// Share of one's own pictures that the encoder leaves out. One of thirty in a second is a moment of other work, and
 /// nobody sees it; at one in ten the encoder needs longer than the camera's interval, so that every picture waits as well.
 const SKIPPED_FAIR: f64 = 0.1;
@@ -71,6 +74,9 @@ pub fn of(call: &Call, connection: &Connection) -> Quality {
         () if pictures && delay >= DELAY_POOR_MS => slow(live, Level::Poor),
         () if live.loss >= LOSS_FAIR => lossy(live, Level::Fair),
         () if pictures && delay >= DELAY_FAIR_MS => slow(live, Level::Fair),
+        () if live.fps == 0.0 && call.peer_sends_pictures && !call.peer_camera_off && live.seconds >= WAITED_S => {
+            say(Level::Poor, "No pictures arrive")
+        }
         () if skipped >= SKIPPED_FAIR => {
             let cause =
                 format!("Your computer is too slow to send every picture ({:.0} % left out)", skipped * 100.0);
@@ -153,7 +159,18 @@ mod tests {
         );
         assert!(level_and(live(200.0, 30.0, 0.0, 1)).1.contains("Their side"));
         assert!(level_and(live(20.0, 8.0, 0.0, 0)).1.contains("Few pictures arrive (8"));
-        assert_eq!(level_and(live(0.0, 0.0, 0.0, 0)).0, Level::Good, "a call without pictures is no bad call");
+        assert_eq!(level_and(live(0.0, 0.0, 0.0, 0)).0, Level::Good, "the first picture is on its way");
+    }
+
+    #[test]
+    fn pictures_that_do_not_come_are_told_unless_none_is_sent() {
+        let mut call = call(Some(Live { seconds: 9.0, ..live(0.0, 0.0, 0.0, 0) }));
+        let quality = of(&call, &Connection::Online);
+        assert_eq!((quality.level, quality.cause.as_str()), (Level::Poor, "No pictures arrive"));
+        call.peer_camera_off = true;
+        assert_eq!(of(&call, &Connection::Online).level, Level::Good);
+        (call.peer_camera_off, call.peer_sends_pictures) = (false, false);
+        assert_eq!(of(&call, &Connection::Online).level, Level::Good);
     }
 
     #[test]

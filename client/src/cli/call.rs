@@ -21,7 +21,7 @@ pub async fn run(folder: &Path, arguments: Arguments) -> anyhow::Result<Outcome>
     let clock = Clock::system();
     ensure!(
         valid_name(&arguments.name),
-        "nobody can have the name {:?}: a name is at most 40 letters and digits of one script (fewer outside the Latin one), spaces and - _ . ', \
+        "nobody can have the name {:?}: a name is at most 40 letters and digits of one script, spaces and - _ . ' (fewer outside the Latin script), \
          with a letter or digit first. See visavis people for who is there",
         arguments.name
     );

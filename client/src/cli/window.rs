@@ -9,6 +9,7 @@ use crate::{
         self, Desk,
         plan::{Pictures, Plan, Voice},
     },
+    profile,
     ui::{
         self,
         pilot::{Orders, Pilot},
@@ -77,6 +78,8 @@ pub struct Arguments {
 impl Arguments {
     /// Opens the window and stays until it is closed.
     pub fn run(self, folder: PathBuf) -> anyhow::Result<()> {
+        // Its lock is there from the first start on: two windows must not join at once.
+        profile::make_folder(&folder)?;
         let _alone = match claim(&folder) {
             Err(_) if ui::door::knock(&folder, self.link.as_deref()) => {
                 println!("Visavis is open already: its window comes to the front.");

@@ -187,9 +187,10 @@ impl Actor {
                 }
                 Exit::Lost(reason) => {
                     tracing::info!(%reason, "connection to the relay lost");
-                    if let Some(reason) = dismissed(&online.connection).await {
+                    if let Some((end, reason)) = dismissed(&online.connection).await {
+                        self.calls.give_up(end);
+                        self.drain_calls();
                         self.tell(Event::Refused(reason.to_owned()));
-                        self.end_everything();
                         return;
                     }
                     online.connection.close(0u32.into(), b"lost");

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use quinn::{Connection, ConnectionError, Endpoint};
 use tokio::sync::mpsc;
 use visavis_proto::wire::{
-    control::{ClientMessage, CloseCode, client},
+    control::{ClientMessage, CloseCode, EndReason, client},
     datagram::MAX_MEDIA_BYTES,
     framing,
 };
@@ -76,19 +76,21 @@ pub(super) fn send(connection: &Connection, datagram: Bytes) {
     }
 }
 
-/// Why the relay sent this device away for good, if it did.
-pub(super) async fn dismissed(connection: &Connection) -> Option<&'static str> {
+/// Why the relay sent this device away for good, if it did: what became of its calls, and a sentence.
+pub(super) async fn dismissed(connection: &Connection) -> Option<(EndReason, &'static str)> {
     match closed_with(connection).await? {
-        CloseCode::Replaced => Some(
+        CloseCode::Replaced => Some((
+            EndReason::RelayLost,
             "this device has connected a second time, and the first connection has ended: end the other program that \
              uses this profile, or join with a profile of its own (visavis join LINK --name YOU --existing --profile \
              FOLDER)",
-        ),
-        CloseCode::Revoked => Some(
+        )),
+        CloseCode::Revoked => Some((
+            EndReason::Revoked,
             "this device was removed from its account, on another one or by a reset of the password: if it is still \
              yours, join again (visavis join LINK --name YOU --existing)",
-        ),
-        CloseCode::Disabled => Some("this account has been disabled: ask the relay's operator"),
+        )),
+        CloseCode::Disabled => Some((EndReason::Revoked, "this account has been disabled: ask the relay's operator")),
         _ => None,
     }
 }

@@ -339,6 +339,7 @@ impl Keeper {
 
     /// The default is another device now, or the chosen one has gone and the server plays elsewhere.
     fn is_another_one_meant(&mut self, role: Role) -> bool {
+        let _work = self.vigil.begin();
         let line = &self.lines[role as usize];
         let Some(open) = &line.open else { return false };
         let meant = self.system.chosen_id(role.direction(), &line.choice);
@@ -352,7 +353,11 @@ impl Keeper {
     /// The chosen device, for which another one stands in, is there again.
     fn is_chosen_back(&self, role: Role) -> bool {
         let line = &self.lines[role as usize];
-        line.open.is_some() && line.stands_in && self.system.chosen_id(role.direction(), &line.choice).is_some()
+        if line.open.is_none() || !line.stands_in {
+            return false;
+        }
+        let _work = self.vigil.begin();
+        self.system.chosen_id(role.direction(), &line.choice).is_some()
     }
 
     /// Opens the chosen device beside the one that stands in, and changes over once it is open: a device that is there

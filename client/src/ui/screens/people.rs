@@ -1,5 +1,7 @@
 //! Everybody at the relay, who is there first; one click calls.
 
+use std::time::Duration;
+
 use egui::{
     Align, Color32, CursorIcon, Id, Key, Layout, Margin, Modifiers, Rect, Response, RichText, ScrollArea, Sense,
     TextEdit, Ui, UiBuilder, Vec2, WidgetInfo, WidgetType, pos2,
@@ -150,6 +152,10 @@ fn people(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mut Outcome
     search(ui, local);
     let list = listed(&view.state.people, &local.search);
     keys.choose(&mut local.chosen, list.len());
+    if list.iter().any(|person| !person.online) {
+        // How long ago somebody was seen is told in minutes.
+        ui.request_repaint_after(Duration::from_secs(60));
+    }
     if list.is_empty() {
         return empty(ui, view, local);
     }
