@@ -392,6 +392,10 @@ fn another_device_is_chosen_without_leaving_the_call() {
     assert!(click(&mut window, "Devices").is_empty());
     window.get_by_label("DroidCam").click();
     assert_eq!(kept(&done(&mut window)).camera.device.as_deref(), Some("droidcam"));
+    // Which one the usual choice is now stands beside it.
+    window.state_mut().devices.camera = Some("Logitech BRIO".into());
+    window.run_steps(2);
+    window.get_by_label("Best available (Logitech BRIO)");
 }
 
 #[test]

@@ -255,6 +255,11 @@ fn a_graphics_driver_that_loses_its_device_costs_a_moment_and_one_that_goes_on_d
     let after =
         bob.sees("the call in another window", |shown| shown["window"] != before && shown["remote"] == "here")?;
     ensure!(after["call"]["phase"] == "live" && after["size"] == serde_json::json!([1_120, 720]), "{after}");
+    let seconds = |shown: &Value| shown["call"]["live"]["seconds"].as_f64().unwrap_or_default();
+    let anew = seconds(after);
+    bob.sees("pictures drawn there", |shown| {
+        seconds(shown) >= anew + 2.0 && shown["call"]["live"]["fps"].as_f64() > Some(1.0)
+    })?;
     let colors = bob.screen.look()?.colors_in_the_middle();
     ensure!(colors > 100, "the new window shows {colors} colours where the other should be");
     std::fs::write(&lose, "")?;

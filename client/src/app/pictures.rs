@@ -94,6 +94,11 @@ impl Cell {
         self.with(|content| content.newest.take())
     }
 
+    /// What was drawn is gone, with the graphics device that had it: there is no picture until the next one.
+    pub fn lost(&self) {
+        self.with(|content| content.here = content.newest.is_some());
+    }
+
     /// Takes a used picture back, so that its memory is used again.
     pub fn give_back(&self, picture: Picture) {
         self.0.pool.put(picture);
@@ -212,6 +217,21 @@ mod tests {
         assert_eq!(fates(&mut records), [Fate::Shown]);
         cell.give_back(arrived.picture);
         assert_eq!(sink.show(Picture::new(2, 2), ABOUT, record(&stats)).width, 320);
+    }
+
+    #[test]
+    fn what_was_drawn_is_gone_with_the_graphics_device() {
+        let (stats, _records) = stats::channel();
+        let cell = Cell::new(nobody());
+        let mut sink = cell.sink();
+        sink.show(Picture::new(2, 2), ABOUT, record(&stats));
+        cell.lost();
+        assert!(cell.here(), "it was not drawn yet");
+        let drawn = cell.take();
+        cell.lost();
+        assert!(drawn.is_some() && !cell.here());
+        sink.show(Picture::new(2, 2), ABOUT, record(&stats));
+        assert!(cell.here());
     }
 
     #[test]

@@ -43,7 +43,7 @@ const FPS_FAIR: f64 = 20.0;
 /// Seconds of a call after which a picture should have come: a slow camera opens in less.
 const WAITED_S: f64 = 5.0;
 
-/// Share of one's own pictures that the encoder leaves out. One of thirty in a second is a moment of other work, and
+/// Share of one's own pictures that the encoder leaves out, or of the other's that the window does. One of thirty in a second is a moment of other work, and
 /// nobody sees it; at one in ten the encoder needs longer than the camera's interval, so that every picture waits as well.
 const SKIPPED_FAIR: f64 = 0.1;
 
@@ -80,6 +80,11 @@ pub fn of(call: &Call, connection: &Connection) -> Quality {
         () if skipped >= SKIPPED_FAIR => {
             let cause =
                 format!("Your computer is too slow to send every picture ({:.0} % left out)", skipped * 100.0);
+            Quality { level: Level::Fair, cause }
+        }
+        () if live.superseded.is_some_and(|share| share >= SKIPPED_FAIR) => {
+            let share = live.superseded.unwrap_or_default() * 100.0;
+            let cause = format!("This computer is too slow to show every picture ({share:.0} % left out)");
             Quality { level: Level::Fair, cause }
         }
         () if pictures && live.fps < FPS_FAIR => {
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoder_that_leaves_out_pictures_is_this_computers_fault() {
+    fn pictures_that_are_left_out_here_are_this_computers_fault() {
         let with = |skipped, delay_ms| {
             let sent = Sending { skipped, ..Sending::default() };
             of(&call(Some(Live { sent, ..live(delay_ms, 30.0, 0.0, 0) })), &Connection::Online)
@@ -199,6 +204,9 @@ mod tests {
         let slow = with(Some(0.25), 20.0);
         assert_eq!(slow.level, Level::Fair);
         assert!(slow.cause.contains("too slow to send") && slow.cause.contains("25 %"), "{}", slow.cause);
+        let hidden = Live { superseded: Some(0.4), ..live(20.0, 18.0, 0.0, 0) };
+        let hidden = of(&call(Some(hidden)), &Connection::Online);
+        assert!(hidden.cause.contains("too slow to show") && hidden.cause.contains("40 %"), "{}", hidden.cause);
         assert!(with(Some(0.25), 500.0).cause.contains("Their computer"), "what disturbs more comes first");
         assert_eq!(with(None, 20.0).level, Level::Good);
     }

@@ -223,7 +223,12 @@ impl Collector {
             self.first_decoded.get_or_insert(Timestamp::from_nanos(decoded));
         }
         match record.fate {
-            Fate::Dropped(cause) => *self.dropped.entry(cause).or_default() += 1,
+            Fate::Dropped(cause) => {
+                *self.dropped.entry(cause).or_default() += 1;
+                if cause == Drop::Superseded {
+                    self.window.superseded_picture();
+                }
+            }
             Fate::InFlight => self.in_flight += 1,
             Fate::Sent | Fate::Shown => {}
         }

@@ -22,6 +22,10 @@ pub struct Live {
     pub stages_ms: [f64; 6],
     /// Pictures shown per second.
     pub fps: f64,
+    /// Share of the pictures that were decoded in time and not shown, because a newer one came before this computer had
+    /// drawn them (0 to 1); absent if none were decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded: Option<f64>,
     /// Bits per second of shown pictures, as sealed.
     pub bitrate_bps: f64,
     /// Share of downlink packets lost (0 to 1).
@@ -82,6 +86,7 @@ pub(super) struct Window {
     sent: Pictures,
     captured: u64,
     replaced: u64,
+    superseded: u64,
     delay: Distribution,
     stages: [Distribution; 6],
     age: Distribution,
@@ -130,6 +135,11 @@ impl Window {
         }
     }
 
+    /// A picture was decoded, and a newer one was drawn instead.
+    pub(super) const fn superseded_picture(&mut self) {
+        self.superseded += 1;
+    }
+
     /// One of this device's own pictures has met its fate here.
     pub(super) fn sent_picture(&mut self, record: &FrameRecord) {
         self.captured += 1;
@@ -160,6 +170,7 @@ impl Window {
             delay_ms: self.delay.quantile_ms(0.5),
             stages_ms: std::array::from_fn(|stage| self.stages[stage].quantile_ms(0.5)),
             fps: self.shown.count as f64 / seconds,
+            superseded: share(self.superseded, self.shown.count + self.superseded),
             bitrate_bps: self.shown.bytes as f64 * 8.0 / seconds,
             loss: share(self.packets_lost, self.packets_received + self.packets_lost).unwrap_or_default(),
             age_ms: (!self.age.is_empty()).then(|| self.age.quantile_ms(0.5)),
@@ -229,7 +240,8 @@ mod tests {
 
     #[test]
     fn a_second_tells_both_directions_apart() {
-        let received = (0..10).map(|n| shown(n * 100));
+        let superseded = FrameRecord::new(Side::Receiver, Media::Video, Fate::Dropped(Drop::Superseded));
+        let received = (0..10).map(|n| shown(n * 100)).chain([superseded.clone(), superseded]);
         let lost = FrameRecord::new(Side::Receiver, Media::Video, Fate::Dropped(Drop::Lost));
         let sent = (0..20).map(|_| own(Fate::Sent));
         let replaced = (0..5).map(|_| own(Fate::Dropped(Drop::Replaced)));
@@ -242,7 +254,8 @@ mod tests {
         assert_eq!((live.seconds, live.fps, live.bitrate_bps, live.loss), (1.0, 10.0, 100_000.0, 0.01));
         assert_eq!((live.round_trip_ms, live.bound_ms), (Some(30.5), Some(12.0)));
         assert_eq!((live.size, live.codec.as_deref()), (Some((640, 360)), Some("H.265")));
-        assert_eq!(live.dropped, [(Drop::Lost, 1)].into());
+        assert_eq!(live.superseded, Some(2.0 / 12.0));
+        assert_eq!(live.dropped, [(Drop::Lost, 1), (Drop::Superseded, 2)].into());
         let sent = live.sent;
         assert_eq!((sent.fps, sent.bitrate_bps, sent.skipped), (20.0, 400_000.0, Some(0.2)));
         assert_eq!((sent.size, sent.codec.as_deref()), (Some((1_280, 720)), Some("H.264")));

@@ -289,6 +289,8 @@ impl Shell {
             return self.fail(event_loop, error);
         }
         tracing::warn!("the graphics driver failed: the window is opened anew");
+        let Desk { remote, own, .. } = &self.around.desk;
+        [remote, own].into_iter().for_each(Cell::lost);
         self.show(event_loop, place);
     }
 

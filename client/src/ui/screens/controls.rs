@@ -35,6 +35,12 @@ const NARROW: f32 = 620.0;
 /// The diameter of a switch.
 const SIDE: f32 = 48.0;
 
+/// The camera that is used while none is chosen.
+pub(super) const BEST: &str = "Best available";
+
+/// The microphone or speaker that is.
+pub(super) const DEFAULT: &str = "System default";
+
 /// Between two of them.
 const GAP: f32 = 10.0;
 
@@ -269,29 +275,42 @@ fn devices(ui: &Ui, button: &Response, view: &View<'_>, outcome: &mut Outcome) {
             let height = (ui.ctx().content_rect().height() - 160.0).max(120.0);
             ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
                 let (settings, devices) = (view.settings, view.devices);
-                let mut list = |title, devices: &[Device], chosen: &Option<String>, usual| {
-                    ui.add_space(6.0);
-                    ui.label(RichText::new(title).font(theme::strong(13.0)).color(palette.weak));
-                    ui.push_id(title, |ui| pick_device(ui, devices, chosen.as_deref(), usual)).inner
-                };
-                if let Some(id) = list("Camera", &devices.cameras, &settings.camera.device, "Best available") {
+                let mut list =
+                    |title, devices: &[Device], chosen: &Option<String>, usual: (&str, &Option<String>)| {
+                        ui.add_space(6.0);
+                        ui.label(RichText::new(title).font(theme::strong(13.0)).color(palette.weak));
+                        ui.push_id(title, |ui| pick_device(ui, devices, chosen.as_deref(), usual)).inner
+                    };
+                if let Some(id) = list("Camera", &devices.cameras, &settings.camera.device, (BEST, &devices.camera)) {
                     outcome.change(view, |settings| settings.camera.device = id);
                 }
                 let sound = &settings.sound;
-                if let Some(id) = list("Microphone", &devices.microphones, &sound.microphone, "System default") {
+                if let Some(id) =
+                    list("Microphone", &devices.microphones, &sound.microphone, (DEFAULT, &devices.microphone.device))
+                {
                     outcome.change(view, |settings| settings.sound.microphone = id);
                 }
-                if let Some(id) = list("Speaker", &devices.speakers, &sound.speaker, "System default") {
+                if let Some(id) =
+                    list("Speaker", &devices.speakers, &sound.speaker, (DEFAULT, &devices.speaker.device))
+                {
                     outcome.change(view, |settings| settings.sound.speaker = id);
                 }
             });
         });
 }
 
-/// A list of devices, the system's choice first. Answers the one that was clicked.
-pub(super) fn pick_device(ui: &mut Ui, list: &[Device], chosen: Option<&str>, usual: &str) -> Option<Option<String>> {
+/// A list of devices, the usual one first, with the name of the one that it is now, if that is known. Answers the one that
+/// was clicked.
+pub(super) fn pick_device(
+    ui: &mut Ui,
+    list: &[Device],
+    chosen: Option<&str>,
+    (usual, now): (&str, &Option<String>),
+) -> Option<Option<String>> {
     let mut picked = None;
-    if widgets::choice(ui, usual, chosen.is_none()).clicked() {
+    let now = now.as_ref().filter(|_| chosen.is_none());
+    let usual = now.map_or_else(|| usual.to_owned(), |now| format!("{usual} ({now})"));
+    if widgets::choice(ui, &usual, chosen.is_none()).clicked() {
         picked = Some(None);
     }
     for device in list {

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use egui::{Key, Modifiers, RichText, ScrollArea, Sense, Slider, Stroke, StrokeKind, Ui, vec2};
 
-use super::{Action, Outcome, Picture, Spot, View, controls::pick_device, people, pressed};
+use super::{
+    Action, Outcome, Picture, Spot, View,
+    controls::{BEST, DEFAULT, pick_device},
+    people, pressed,
+};
 use crate::{
     app::{
         settings::{HEIGHTS, KBPS, RATES, Theme},
@@ -40,7 +44,7 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, local: &mut Local, outcome: &mu
             section(ui, Icon::Speaker, "Speaker", |ui| speaker(ui, view, outcome));
             section(ui, Icon::Bell, "Ringing", |ui| {
                 let chosen = view.settings.sound.ring.as_deref();
-                if let Some(id) = pick_device(ui, &view.devices.speakers, chosen, "Same as the speaker") {
+                if let Some(id) = pick_device(ui, &view.devices.speakers, chosen, ("Same as the speaker", &None)) {
                     outcome.change(view, |settings| settings.sound.ring = id);
                 }
             });
@@ -80,7 +84,8 @@ fn section(ui: &mut Ui, icon: Icon, title: &str, add: impl FnOnce(&mut Ui)) {
 fn camera(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
     preview(ui, view, outcome);
     let camera = &view.settings.camera;
-    if let Some(id) = pick_device(ui, &view.devices.cameras, camera.device.as_deref(), "Best available") {
+    let usual = (BEST, &view.devices.camera);
+    if let Some(id) = pick_device(ui, &view.devices.cameras, camera.device.as_deref(), usual) {
         outcome.change(view, |settings| settings.camera.device = id);
     }
     let pick = |ui: &mut Ui, title: &str, unit: &str, values: &[u32], chosen: u32| {
@@ -163,7 +168,8 @@ fn name(response: &egui::Response, name: &str) {
 fn microphone(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
     let sound = &view.settings.sound;
     widgets::level_meter(ui, "Loudness of the microphone", view.level.unwrap_or_default());
-    if let Some(id) = pick_device(ui, &view.devices.microphones, sound.microphone.as_deref(), "System default") {
+    let usual = (DEFAULT, &view.devices.microphone.device);
+    if let Some(id) = pick_device(ui, &view.devices.microphones, sound.microphone.as_deref(), usual) {
         outcome.change(view, |settings| settings.sound.microphone = id);
     }
     if let Some(sentence) = &view.devices.microphone.trouble {
@@ -225,9 +231,8 @@ fn trouble(ui: &mut Ui, sentence: &str) {
 }
 
 fn speaker(ui: &mut Ui, view: &View<'_>, outcome: &mut Outcome) {
-    if let Some(id) =
-        pick_device(ui, &view.devices.speakers, view.settings.sound.speaker.as_deref(), "System default")
-    {
+    let usual = (DEFAULT, &view.devices.speaker.device);
+    if let Some(id) = pick_device(ui, &view.devices.speakers, view.settings.sound.speaker.as_deref(), usual) {
         outcome.change(view, |settings| settings.sound.speaker = id);
     }
     if let Some(sentence) = &view.devices.speaker.trouble {
