@@ -372,6 +372,28 @@ fn what_happened_lies_above_what_is_wrong_and_both_can_be_put_away() {
 }
 
 #[test]
+fn what_is_wrong_with_a_device_is_told_while_it_rings() {
+    for phase in [Phase::RingingIn, Phase::RingingOut { devices: Some(1) }] {
+        let mut stage = Stage::new(with_call(phase));
+        stage.devices.microphone.trouble = Some("the microphone is gone".into());
+        let mut window = window(stage);
+        window.get_by_label("The microphone is gone.");
+        assert!(click(&mut window, "Dismiss").is_empty());
+        assert!(window.query_by_label("The microphone is gone.").is_none());
+    }
+}
+
+#[test]
+fn whoever_joins_again_types_the_password_first() {
+    let mut stage = Stage::new(State::default());
+    stage.local.form.begin_again("ada", "visavis://y");
+    let mut window = window(stage);
+    window.event(egui::Event::Text("secret".into()));
+    window.run_steps(2);
+    assert_eq!(*window.state().local.form.password, "secret");
+}
+
+#[test]
 fn what_has_no_room_in_the_self_view_is_told_below() {
     const FAULT: &str = "There is no camera: plug one in, or start the program behind it, and your picture comes.";
     let told = |width: f32, figures: bool| {

@@ -37,8 +37,11 @@ const DELAY_FAIR_MS: f64 = 150.0;
 /// See [`DELAY_FAIR_MS`].
 const DELAY_POOR_MS: f64 = 400.0;
 
-/// A picture rate below this is seen as jerky.
-const FPS_FAIR: f64 = 20.0;
+/// A picture rate below this is seen as jerky; 15 is what one who wants few may choose.
+const FPS_FAIR: f64 = 13.0;
+
+/// Below this, nobody's camera goes.
+const FPS_HARDLY: f64 = 3.0;
 
 /// Seconds of a call after which a picture should have come: a slow camera opens in less.
 const WAITED_S: f64 = 5.0;
@@ -86,6 +89,10 @@ pub fn of(call: &Call, connection: &Connection) -> Quality {
             let share = live.superseded.unwrap_or_default() * 100.0;
             let cause = format!("This computer is too slow to show every picture ({share:.0} % left out)");
             Quality { level: Level::Fair, cause }
+        }
+        () if pictures && live.fps < FPS_HARDLY => {
+            // As the placeholder comes that is sent in the place of a camera that does not work.
+            Quality { level: Level::Fair, cause: format!("{} sends hardly any pictures", call.peer) }
         }
         () if pictures && live.fps < FPS_FAIR => {
             Quality { level: Level::Fair, cause: format!("Few pictures arrive ({:.0} a second)", live.fps) }
@@ -164,6 +171,8 @@ mod tests {
         );
         assert!(level_and(live(200.0, 30.0, 0.0, 1)).1.contains("Their side"));
         assert!(level_and(live(20.0, 8.0, 0.0, 0)).1.contains("Few pictures arrive (8"));
+        assert_eq!(level_and(live(20.0, 15.0, 0.0, 0)).0, Level::Good, "as somebody has chosen");
+        assert!(level_and(live(20.0, 1.0, 0.0, 0)).1.contains("bob sends hardly any pictures"));
         assert_eq!(level_and(live(0.0, 0.0, 0.0, 0)).0, Level::Good, "the first picture is on its way");
     }
 

@@ -254,7 +254,7 @@ pub(super) fn placeholder(ui: &Ui, rect: Rect, sentence: &str) -> bool {
 
 /// What is wrong with one's own devices, `bottom` points above the window's lower edge; with the camera, unless that was
 /// told in the self view.
-fn troubles(ui: &Ui, view: &View<'_>, local: &mut Local, camera_told: bool, bottom: f32) {
+pub(super) fn troubles(ui: &Ui, view: &View<'_>, local: &mut Local, camera_told: bool, bottom: f32) {
     let camera = match view.own {
         Picture::Fault(sentence) if !camera_told => Some(sentence.to_owned()),
         _ => None,

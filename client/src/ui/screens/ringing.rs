@@ -6,7 +6,12 @@ use egui::{
     Align, Align2, Color32, Key, Layout, Modifiers, RichText, Sense, Stroke, Ui, Vec2, WidgetInfo, WidgetType, vec2,
 };
 
-use super::{Outcome, Picture, Spot, View, call::placeholder, controls::switched, people, pressed};
+use super::{
+    Outcome, Picture, Spot, View,
+    call::{placeholder, troubles},
+    controls::switched,
+    people, pressed,
+};
 use crate::{
     app::{
         Command,
@@ -25,7 +30,7 @@ const PULSE: Duration = Duration::from_millis(50);
 
 const AVATAR: f32 = 132.0;
 
-pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, outcome: &mut Outcome) {
+pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &mut Local, outcome: &mut Outcome) {
     let palette = theme::palette(ui.style());
     ui.painter().rect_filled(ui.max_rect(), 0, palette.back);
     if call.going() && view.settings.window.self_view && view.own == Picture::Here {
@@ -52,8 +57,9 @@ pub(super) fn show(ui: &mut Ui, view: &View<'_>, call: &Call, local: &Local, out
             _ => over(ui, view, call, local, outcome),
         }
     });
-    if view.state.notice.is_some() {
-        people::notice(ui, view, people::NOTICE, outcome);
+    let bottom = people::notice(ui, view, people::NOTICE, outcome);
+    if call.going() {
+        troubles(ui, view, local, call.camera_off, bottom);
     }
 }
 

@@ -77,13 +77,16 @@ fn form(ui: &mut Ui, form: &mut Form, first: bool) {
     let link = widgets::field(ui, id(Field::Link), "Invite link", &mut form.link, "visavis://…", false);
     let name = widgets::field(ui, id(Field::Name), "Name", &mut form.name, "How others see you", false);
     let hint = if form.existing { "Your password" } else { "Choose one that you keep" };
-    widgets::field(ui, id(Field::Password), "Password", &mut form.password, hint, true);
+    let password = widgets::field(ui, id(Field::Password), "Password", &mut form.password, hint, true);
     if !form.existing {
         widgets::field(ui, id(Field::Again), "Password again", &mut form.again, "The same again", true);
     }
     if first {
-        // A link from the command line leaves the name to be typed.
-        if form.link.is_empty() { link.request_focus() } else { name.request_focus() }
+        // What is filled in, by a link from the command line or by what was known before, is passed over.
+        let fields = [(form.link.is_empty(), &link), (form.name.is_empty(), &name), (true, &password)];
+        if let Some((_, field)) = fields.into_iter().find(|(empty, _)| *empty) {
+            field.request_focus();
+        }
     }
 }
 
